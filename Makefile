@@ -1,0 +1,49 @@
+# The two commands: `make run` and `make test`. Both set up what they need on a fresh machine with Python >= 3.11.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV_VERSION := >=0.9,<1
+
+export PYTHONDONTWRITEBYTECODE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check unit docs lock clean
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP)  ## Make .venv with everything for work on the project
+
+# The lock names versions and hashes and no index: packages come from the index that pip and uv are set up for.
+$(STAMP): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "airscrew needs Python >= 3.11; set PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python -m pip install -q "uv$(UV_VERSION)"
+	@$(BIN)/uv export --frozen --no-emit-project --group dev -q -o $(VENV)/requirements.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $(VENV)/requirements.txt
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+run: setup  ## Run real flytekit tasks, and a job of an HTTP service, to their outputs
+	@$(BIN)/python examples/tour.py
+
+test: setup  ## Check and test everything
+	@$(BIN)/python -m tests.run
+
+check: setup  ## The quick checks: format, lint, types, layers
+	@$(BIN)/python -m tests.run --checks
+
+unit: setup  ## The unit tests alone
+	@$(BIN)/python -m tests.run --unit
+
+docs: setup  ## Build the documentation into site/
+	@$(BIN)/mkdocs build --strict -q
+
+lock: setup  ## Bring uv.lock up to date
+	@$(BIN)/uv lock
+	@sed -E -i 's#https://[^/"]+/simple#https://index.invalid/simple#; s#https://[^"]+/packages/#https://files.invalid/packages/#g' uv.lock
+
+clean:  ## Remove what the commands made
+	@rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .hypothesis

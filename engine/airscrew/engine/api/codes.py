@@ -1,0 +1,94 @@
+"""
+The codes of ``ApiError`` as gRPC statuses and back.
+
+Guarantees: every refusal has a status that fits and none is UNKNOWN; a code goes there and back unchanged, also through
+a proxy that keeps only the status. The message is cut to what fits into a header.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import grpc
+
+from airscrew.engine.api.model import ApiError
+from airscrew.idl.errors import shorten
+
+CODE_HEADER = "airscrew-code"
+"""Trailing metadata: the code itself."""
+
+MESSAGE_LIMIT = 2000
+"""Characters of a message; headers together may take 8 KiB, and a character up to 12 bytes there."""
+
+STATUSES: Mapping[str, grpc.StatusCode] = {
+    "not_found": grpc.StatusCode.NOT_FOUND,
+    "already_exists": grpc.StatusCode.ALREADY_EXISTS,
+    "invalid": grpc.StatusCode.INVALID_ARGUMENT,
+    "unavailable": grpc.StatusCode.UNAVAILABLE,
+    "full": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "denied": grpc.StatusCode.PERMISSION_DENIED,
+    "failed": grpc.StatusCode.INTERNAL,
+}
+"""What each code is sent as."""
+
+_CODES: Mapping[grpc.StatusCode, str] = {status: code for code, status in STATUSES.items()} | {
+    grpc.StatusCode.UNAUTHENTICATED: "denied",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "unavailable",
+    grpc.StatusCode.CANCELLED: "unavailable",
+    grpc.StatusCode.ABORTED: "unavailable",
+    grpc.StatusCode.OUT_OF_RANGE: "invalid",
+    grpc.StatusCode.FAILED_PRECONDITION: "invalid",
+    grpc.StatusCode.UNIMPLEMENTED: "failed",
+}
+
+
+class RpcFailure(Protocol):
+    """What a failed call tells, of grpc.aio and of plain grpc alike."""
+
+    def code(self) -> grpc.StatusCode:
+        """Return the status."""
+        ...
+
+    def details(self) -> str | None:
+        """Return the message."""
+        ...
+
+    def trailing_metadata(self) -> object:
+        """Return what was sent along with the status: pairs of a key and a value, or None."""
+        ...
+
+
+def status_of(code: str) -> grpc.StatusCode:
+    """Return the status that a code is sent as."""
+    return STATUSES.get(code, grpc.StatusCode.INTERNAL)
+
+
+def header_text(message: str) -> str:
+    """Make a message fit into a header."""
+    return shorten(message, MESSAGE_LIMIT).encode("utf-8", "replace").decode()
+
+
+def api_error(failure: RpcFailure, address: str) -> ApiError:
+    """Turn a failed call into the error that the engine raised, or into one that tells of the connection."""
+    sent = _sent_code(failure.trailing_metadata())
+    details = failure.details() or failure.code().name
+    if sent in STATUSES:
+        return ApiError(sent, details)
+    code = _CODES.get(failure.code(), "failed")
+    match failure.code():
+        case grpc.StatusCode.UNAVAILABLE:
+            return ApiError(code, f"no engine answers at {address}: {details}")
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return ApiError(code, f"the engine at {address} did not answer in time; ask again")
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return ApiError(code, f"the engine at {address} is of another version: {details}")
+        case _:
+            return ApiError(code, details)
+
+
+def _sent_code(metadata: object) -> str:
+    if metadata is None:
+        return ""
+    assert hasattr(metadata, "__iter__")
+    return next((str(value) for key, value in metadata if key == CODE_HEADER), "")

@@ -1,0 +1,343 @@
+"""
+The engine's interface as plain data and one Protocol.
+
+``EngineApi`` is implemented by the engine in its own process, and by the gRPC client for everybody else: the command
+line
+and embedding programs cannot tell which one they hold. All values are JSON-encodable with ``msgspec.json`` as they
+are; that
+JSON is what ``-o json`` prints, so fields only come, never go.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+import msgspec
+
+from airscrew.idl.errors import ExecutionError
+from airscrew.idl.phase import Phase, TaskInfo
+
+
+class SubmitRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    One request to run one template.
+
+    Attributes:
+        namespace: Of the execution.
+        name: Of the execution; empty to have one made from the template's name.
+        template: The core TaskTemplate in its own wire form.
+        wire: ``flyte1`` or ``flyte2``.
+        inputs: A LiteralMap (v1) or Inputs (v2) as bytes; empty with ``input_uri`` or for no inputs.
+        input_uri: Where the inputs lie instead.
+        labels: For finding it again, ``key=value``; copied to all objects created.
+        annotations: Copied to all objects created.
+        environment: Variables for the task's processes; no secrets.
+        executor: The id of the executor to use, over the configured one.
+        overrides: ``resources``, ``container_image``, ``config``...
+        service_account: The identity to run under.
+        interruptible: Over the template's own.
+        max_attempts: Over the template's own; None for the template's.
+        timeouts: Seconds for ``queued``, ``pending``, ``attempt``, ``total``; over the defaults.
+        cache_overwrite: Run even on a cache hit, and replace the entry.
+        cache_skip: Neither read nor write the task cache.
+        output_prefix: Where outputs go, over the engine's default.
+        parent: ``namespace/name`` of the execution that this one is part of.
+        item: Its number within the parent.
+        origin: ``namespace/name`` of the execution that this one retries.
+    """
+
+    namespace: str = "default"
+    name: str = ""
+    template: bytes
+    wire: str = "flyte1"
+    inputs: bytes = b""
+    input_uri: str = ""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
+    executor: str = ""
+    overrides: dict[str, Any] = msgspec.field(default_factory=dict)
+    service_account: str = ""
+    interruptible: bool | None = None
+    max_attempts: int | None = None
+    timeouts: dict[str, float] = msgspec.field(default_factory=dict)
+    cache_overwrite: bool = False
+    cache_skip: bool = False
+    output_prefix: str = ""
+    parent: str = ""
+    item: int | None = None
+    origin: str = ""
+
+
+class SubmitReply(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The accepted execution.
+
+    Attributes:
+        execution: ``namespace/name``.
+        uid: Its UID.
+        created: False when the same request had been accepted before.
+    """
+
+    execution: str
+    uid: str
+    created: bool = True
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An attempt that is over: its number, how it ended, and when."""
+
+    attempt: int
+    phase: Phase
+    error: ExecutionError | None = None
+    started_at: float = 0.0
+    ended_at: float = 0.0
+
+
+class ExecutionView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    An execution as it is shown.
+
+    Attributes:
+        execution: ``namespace/name``.
+        uid: Its UID.
+        task_type: The template's type.
+        task_name: The template's name.
+        executor: The executor that runs it; empty before it is dispatched.
+        phase: Where it stands.
+        phase_version: Grows with each report within a phase.
+        reason: Why it stands there, in one line.
+        since: When it came to this phase, Unix seconds.
+        attempt: The current attempt, 0 for the first.
+        max_attempts: How many it may take.
+        key: The current attempt's key.
+        info: Log links, external resources, progress.
+        custom_state: The executor's own state, as stored.
+        error: Why it failed.
+        output_uri: Where its outputs lie; a ``data:`` URI for small ones.
+        output_prefix: Where deck, error document and saved log of the last attempt lie.
+        deck_uri: Its deck, if it made one.
+        quarantined: Why the engine no longer asks about it; empty in the normal case.
+        next_try_at: When the engine looks at it next, Unix seconds; 0 when it is over.
+        cache_status: ``hit``, ``populated``, ``miss``, ``skipped``, ``disabled`` or empty.
+        labels: As submitted.
+        parent: The execution that it is part of.
+        origin: The execution that it retries.
+        accepted_at: Unix seconds.
+        started_at: When its current attempt was first asked for.
+        ended_at: When it became terminal; 0 before.
+        attempts: Attempts that are over.
+        ledger: What may still lie outside: keys of open ledger entries.
+    """
+
+    execution: str
+    uid: str
+    task_type: str
+    task_name: str = ""
+    executor: str = ""
+    phase: Phase
+    phase_version: int = 0
+    reason: str = ""
+    since: float = 0.0
+    attempt: int = 0
+    max_attempts: int = 1
+    key: str = ""
+    info: TaskInfo = msgspec.field(default_factory=TaskInfo)
+    custom_state: Any = None
+    error: ExecutionError | None = None
+    output_uri: str = ""
+    output_prefix: str = ""
+    deck_uri: str = ""
+    quarantined: str = ""
+    next_try_at: float = 0.0
+    cache_status: str = ""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    parent: str = ""
+    origin: str = ""
+    accepted_at: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    attempts: list[AttemptView] = msgspec.field(default_factory=list)
+    ledger: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is terminal."""
+        return self.phase.is_terminal and self.ended_at > 0
+
+
+class ListRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    Which executions, a page at a time.
+
+    Attributes:
+        namespace: Only this one; empty for all.
+        labels: Only those that carry all of these.
+        phases: Only those in one of these; empty for all.
+        active: Only those that are not over.
+        limit: How many at most.
+        page_token: From the page before.
+    """
+
+    namespace: str = ""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    phases: list[Phase] = msgspec.field(default_factory=list)
+    active: bool = False
+    limit: int = 100
+    page_token: str = ""
+
+
+class ListReply(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of executions; an empty ``next_page_token`` ends it."""
+
+    executions: list[ExecutionView]
+    next_page_token: str = ""
+
+
+class OutputsView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    Inputs and outputs of an execution, as bytes in the template's wire form, and as JSON by the declared types.
+
+    Attributes:
+        wire: ``flyte1`` or ``flyte2``.
+        inputs: A LiteralMap or Inputs.
+        outputs: A LiteralMap or Outputs; empty before success.
+        values: The outputs as plain JSON, by name.
+        types: The outputs' declared types in readable form, by name.
+    """
+
+    wire: str = "flyte1"
+    inputs: bytes = b""
+    outputs: bytes = b""
+    values: dict[str, Any] = msgspec.field(default_factory=dict)
+    types: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of an attempt's log, in order."""
+
+    data: bytes
+    attempt: int = 0
+
+
+class LeakView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    A ledger entry that is not struck off: something may still lie outside.
+
+    Attributes:
+        key: The attempt's key.
+        execution: Whose it is.
+        executor: Who created it.
+        attempt: Which attempt.
+        state: ``intent``, ``known`` or ``unknown``.
+        since: When the intent was written, Unix seconds.
+        note: What the engine does about it.
+    """
+
+    key: str
+    execution: str
+    executor: str
+    attempt: int
+    state: str
+    since: float
+    note: str = ""
+
+
+class ExecutorView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    An installed executor.
+
+    Attributes:
+        id: Its name.
+        task_types: What it takes.
+        origin: The entry point or ``registered``.
+        version: Of the distribution that it comes from.
+        enabled: Whether it is used.
+        problem: Why it could not be loaded or initialised, in one line; else empty.
+        start: Its start declaration.
+        breaker: Why it is held back at the moment; else empty.
+        live: How many executions it has live now.
+    """
+
+    id: str
+    task_types: list[str] = msgspec.field(default_factory=list)
+    origin: str = ""
+    version: str = ""
+    enabled: bool = True
+    problem: str = ""
+    start: str = ""
+    breaker: str = ""
+    live: int = 0
+
+
+class ApiError(Exception):
+    """
+    A request that was refused.
+
+    Attributes:
+        code: ``not_found``, ``already_exists``, ``invalid``, ``unavailable``, ``full``, ``denied`` or ``failed``.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class EngineApi(Protocol):
+    """
+    What can be asked of an engine. All methods are idempotent; all may wait for the store or the network.
+
+    Every method raises ``ApiError``; its message is one line that names the thing and the way out.
+    """
+
+    async def submit(self, request: SubmitRequest) -> SubmitReply:
+        """Accept an execution; when this returns it is durable. The same name and request again answers the same."""
+        ...
+
+    async def get(self, execution: str) -> ExecutionView:
+        """Show an execution."""
+        ...
+
+    async def list(self, request: ListRequest) -> ListReply:
+        """Show a page of executions, newest name order within a namespace."""
+        ...
+
+    def watch(self, execution: str) -> AsyncIterator[ExecutionView]:
+        """Show an execution now and after each change, until it is over."""
+        ...
+
+    async def outputs(self, execution: str) -> OutputsView:
+        """Read inputs and outputs."""
+        ...
+
+    async def kill(self, execution: str, reason: str, *, force: bool = False) -> None:
+        """Ask that an execution ends; ``force`` makes it terminal at once with its ledger entry open."""
+        ...
+
+    async def retry(self, execution: str, *, force: bool = False) -> SubmitReply:
+        """Run a terminal execution again under a new name, or go on with a quarantined one."""
+        ...
+
+    def logs(
+        self, execution: str, *, attempt: int | None = None, follow: bool = False
+    ) -> AsyncIterator[LogChunk]:
+        """Read an attempt's log from its begin; with ``follow`` until it ends."""
+        ...
+
+    async def leaks(self) -> builtins.list[LeakView]:
+        """List open ledger entries of attempts that are over."""
+        ...
+
+    async def clear_leak(self, key: str) -> None:
+        """Strike off an ``unknown`` entry after a person has looked."""
+        ...
+
+    async def prune(self, *, older_than_seconds: float, keep: int = 0, dry_run: bool = False) -> builtins.list[str]:
+        """Delete records, logs and local outputs of executions that ended long ago; returns their names."""
+        ...
+
+    async def executors(self) -> builtins.list[ExecutorView]:
+        """List the installed executors."""
+        ...

@@ -1,0 +1,256 @@
+"""
+Any ``EngineApi`` as a gRPC service on a Unix socket or on loopback.
+
+Guarantees: nothing is served beyond this machine; on a port every call but the health service's shows the token; every
+refusal has a status that fits (``codes``); no call takes longer than its caller waits, nor than ``CALL_SECONDS``; when
+the server stops, calls under way are answered and streams end with UNAVAILABLE: their readers go on elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import grpc
+import msgspec
+from google.protobuf.message import DecodeError
+from typing_extensions import override
+
+from airscrew.engine.api import address as addresses
+from airscrew.engine.api.adapter import Adapter, ServerInfo
+from airscrew.engine.api.address import Address, TcpAddress, UnixAddress
+from airscrew.engine.api.codes import CODE_HEADER, header_text, status_of
+from airscrew.engine.api.health import Health
+from airscrew.engine.api.model import ApiError, EngineApi
+from airscrew.idl.errors import UsageError
+from airscrew.idl.proto.service.v1 import service_pb2
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+Q = TypeVar("Q", bound="Message")
+A = TypeVar("A", bound="Message")
+
+SERVICE = service_pb2.DESCRIPTOR.services_by_name["EngineService"].full_name
+
+MAX_REQUEST_BYTES = 32 * 1024 * 1024
+"""A larger request is refused unread; inputs of that size belong into a file."""
+
+CALL_SECONDS = 60.0
+"""No unary call takes longer, whatever its caller would wait; pruning apart."""
+
+PRUNE_SECONDS = 600.0
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+)
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def serving(
+    api: EngineApi, address: Address, info: ServerInfo, *, token_file: Path | None = None, grace_seconds: float = 5.0
+) -> AsyncIterator[Address]:
+    """
+    Serve an engine for as long as the context is open.
+
+    Args:
+        api: The engine.
+        address: Where; port 0 takes a free one.
+        info: Which engine this is.
+        token_file: Holds what clients must show; made when absent; needed for a port.
+        grace_seconds: How long calls under way may take once the context is left.
+
+    Yields:
+        The address, with the port that was taken.
+
+    Raises:
+        UsageError: The address cannot be served.
+    """
+    token = _token(address, token_file)
+    server = grpc.aio.server(interceptors=[_TokenCheck(token)] if token else [], options=OPTIONS)
+    dispatch, health = _Dispatch(), Health((SERVICE,))
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler(SERVICE, _handlers(dispatch, Adapter(api, info))),
+            grpc.method_handlers_generic_handler(health.SERVICE, dispatch.health_handlers(health)),
+        )
+    )
+    bound = _bind(server, address)
+    await server.start()
+    if isinstance(address, UnixAddress):
+        (addresses.find_socket(address) or address.path).chmod(0o600)
+    try:
+        yield bound
+    finally:
+        health.stop()
+        dispatch.end_streams()
+        await server.stop(grace_seconds)
+
+
+def _token(address: Address, token_file: Path | None) -> str:
+    if isinstance(address, UnixAddress):
+        return ""
+    if token_file is None:
+        raise UsageError(f"to listen on {address} a token file is needed")
+    return addresses.make_token(token_file)
+
+
+def _bind(server: grpc.aio.Server, address: Address) -> Address:
+    """Take the address; the server reports what it cannot take as RuntimeError."""
+    try:
+        if isinstance(address, UnixAddress):
+            server.add_insecure_port(f"unix:{addresses.prepare_socket(address)}")
+            return address
+        checked = addresses.parse_address(str(address))
+        return TcpAddress(address.host, server.add_insecure_port(str(checked)))
+    except RuntimeError as error:
+        raise UsageError(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
+
+
+class _TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
+    """Lets through what shows the token, and the health service."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+        self._refuse = grpc.unary_unary_rpc_method_handler(_refuse)
+
+    @override
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        shown = next((value for key, value in handler_call_details.invocation_metadata if key == "authorization"), "")
+        if hmac.compare_digest(str(shown).encode(), self._expected):
+            return await continuation(handler_call_details)
+        if handler_call_details.method.startswith(f"/{Health.SERVICE}/"):
+            return await continuation(handler_call_details)
+        return self._refuse
+
+
+async def _refuse(_request: object, context: grpc.aio.ServicerContext) -> None:
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is missing or wrong: give --token-file")
+
+
+class _Dispatch:
+    """Puts the walls around every call: its deadline, its errors, and the end of the server."""
+
+    def __init__(self) -> None:
+        self._streams: set[asyncio.Timeout] = set()
+        self._ending = False
+
+    def end_streams(self) -> None:
+        """Let every stream end now."""
+        self._ending = True
+        for limit in self._streams:
+            limit.reschedule(0.0)
+
+    def unary(
+        self, request: type[Q], call: Callable[[Q], Awaitable[Message]], seconds: float = CALL_SECONDS
+    ) -> grpc.RpcMethodHandler:
+        """Make the handler of a call with one answer."""
+
+        async def handle(data: bytes, context: grpc.aio.ServicerContext) -> Message | None:
+            try:
+                async with asyncio.timeout(_seconds_left(context, seconds)):
+                    return await call(request.FromString(data))
+            except Exception as error:  # noqa: BLE001 - the process's top: every error becomes a status
+                await _abort(context, error)
+                return None
+
+        return grpc.unary_unary_rpc_method_handler(handle, response_serializer=_serialize)
+
+    def stream(
+        self, request: type[Q], call: Callable[[Q], AsyncIterator[Message]], *, ends_itself: bool = False
+    ) -> grpc.RpcMethodHandler:
+        """Make the handler of a call with many answers; one that ends by itself when the server stops is let alone."""
+
+        async def handle(data: bytes, context: grpc.aio.ServicerContext) -> None:
+            try:
+                async with asyncio.timeout(0.0 if self._ending and not ends_itself else None) as limit:
+                    if not ends_itself:
+                        self._streams.add(limit)
+                    try:
+                        await _send_all(call(request.FromString(data)), context)
+                    finally:
+                        self._streams.discard(limit)
+            except TimeoutError:
+                ending = ApiError("unavailable", "the engine is shutting down; ask again")
+                await _abort(context, ending if self._ending else TimeoutError())
+            except Exception as error:  # noqa: BLE001 - the process's top: every error becomes a status
+                await _abort(context, error)
+
+        return grpc.unary_stream_rpc_method_handler(handle, response_serializer=_serialize)
+
+    def health_handlers(self, health: Health) -> Mapping[str, grpc.RpcMethodHandler]:
+        """Make the handlers of the health service."""
+        return {
+            "Check": self.unary(health.REQUEST, health.check),
+            "Watch": self.stream(health.REQUEST, health.watch, ends_itself=True),
+        }
+
+
+async def _send_all(answers: AsyncIterator[Message], context: grpc.aio.ServicerContext) -> None:
+    try:
+        async for answer in answers:
+            await context.write(answer)
+    finally:
+        close = getattr(answers, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _seconds_left(context: grpc.aio.ServicerContext, limit: float) -> float:
+    left = cast("float | None", context.time_remaining())
+    return limit if left is None else min(left, limit)
+
+
+async def _abort(context: grpc.aio.ServicerContext, error: Exception) -> None:
+    """Answer with the status of an error; never returns."""
+    match error:
+        case grpc.aio.AbortError():
+            raise error
+        case ApiError():
+            await context.abort(status_of(error.code), header_text(str(error)), ((CODE_HEADER, error.code),))
+        case UsageError() | msgspec.MsgspecError() | DecodeError() | ValueError():
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, header_text(str(error)))
+        case TimeoutError():
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the engine did not answer in time; ask again")
+        case _:
+            _log.error("call failed", exc_info=error)
+            text = header_text(f"the engine failed: {type(error).__name__}: {error}; its log has the details")
+            await context.abort(grpc.StatusCode.INTERNAL, text)
+
+
+def _handlers(dispatch: _Dispatch, adapter: Adapter) -> Mapping[str, grpc.RpcMethodHandler]:
+    unary, stream = dispatch.unary, dispatch.stream
+    return {
+        "Info": unary(service_pb2.InfoRequest, adapter.info),
+        "Submit": unary(service_pb2.SubmitRequest, adapter.submit),
+        "Get": unary(service_pb2.GetRequest, adapter.get),
+        "List": unary(service_pb2.ListRequest, adapter.list),
+        "Watch": stream(service_pb2.WatchRequest, adapter.watch),
+        "Outputs": unary(service_pb2.OutputsRequest, adapter.outputs),
+        "Kill": unary(service_pb2.KillRequest, adapter.kill),
+        "Retry": unary(service_pb2.RetryRequest, adapter.retry),
+        "Logs": stream(service_pb2.LogsRequest, adapter.logs),
+        "Leaks": unary(service_pb2.LeaksRequest, adapter.leaks),
+        "ClearLeak": unary(service_pb2.ClearLeakRequest, adapter.clear_leak),
+        "Prune": unary(service_pb2.PruneRequest, adapter.prune, PRUNE_SECONDS),
+        "Executors": unary(service_pb2.ExecutorsRequest, adapter.executors),
+    }

@@ -1,0 +1,122 @@
+"""
+How a command reaches an engine: one named by ``--server``, the one that holds the store, or one of its own.
+
+Guarantees: at most one engine works on a store, whoever comes first; a command that only looks opens no engine; an
+engine that just starts or just stops is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airscrew.engine.api.address import Address, UnixAddress, is_answering, parse_address, socket_beside
+from airscrew.engine.api.model import ApiError, EngineApi
+from airscrew.state.errors import StoreBusyError
+
+if TYPE_CHECKING:
+    from airscrew.engine.cli.app import App
+    from airscrew.engine.config import EngineSettings, WorkScope
+
+BUSY_SECONDS = 15.0
+"""How long an engine that holds the store and does not answer yet, or no longer, is waited for."""
+
+ANSWER_SECONDS = 10.0
+"""How long an engine may take to say which one it is."""
+
+_STEP_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """
+    An engine that is reached.
+
+    Attributes:
+        api: The engine.
+        is_own: Whether it runs in this process.
+        where: Its address, for people; empty for our own.
+    """
+
+    api: EngineApi
+    is_own: bool = False
+    where: str = ""
+
+
+@asynccontextmanager
+async def looking(app: App) -> AsyncIterator[EngineApi]:
+    """Reach an engine to look at what there is; without one, look into the store."""
+    settings = app.settings()
+    async with AsyncExitStack() as stack:
+        remote = await _remote(app, settings, stack)
+        yield remote.api if remote else await stack.enter_async_context(app.open_viewer(settings))
+
+
+@asynccontextmanager
+async def working(app: App, settings: EngineSettings, work: WorkScope) -> AsyncIterator[Session]:
+    """
+    Reach an engine that does what it is asked; without one, be it.
+
+    Args:
+        app: How to.
+        settings: For an engine of our own.
+        work: What an engine of our own works on.
+
+    Raises:
+        StoreBusyError: A process holds the store and does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        yield await _remote(app, settings, stack) or await _own_or_remote(app, settings, work, stack)
+
+
+async def _own_or_remote(app: App, settings: EngineSettings, work: WorkScope, stack: AsyncExitStack) -> Session:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + BUSY_SECONDS
+    while True:
+        try:
+            api = await stack.enter_async_context(app.open_engine(settings, work=work))
+        except StoreBusyError:
+            if loop.time() > deadline:
+                raise
+        else:
+            return Session(api=api, is_own=True)
+        await asyncio.sleep(_STEP_SECONDS)
+        remote = await _remote(app, settings, stack)
+        if remote is not None:
+            return remote
+
+
+async def _remote(app: App, settings: EngineSettings, stack: AsyncExitStack) -> Session | None:
+    """Reach an engine that runs already; None when none does."""
+    address: Address = parse_address(app.server) if app.server else socket_beside(settings.store_file)
+    if isinstance(address, UnixAddress) and not app.server and not is_answering(address):
+        return None
+    from airscrew.engine.api.client import connect
+
+    token = app.token_file(settings) if app.server else None
+    try:
+        client = await stack.enter_async_context(connect(address, token))
+        await client.info(timeout_seconds=ANSWER_SECONDS)
+    except ApiError as error:
+        if error.code == "unavailable" and not app.server:
+            return None
+        raise
+    return Session(api=client, where=str(address))
+
+
+async def is_served(settings: EngineSettings) -> bool:
+    """Tell whether the store's engine answers on its socket."""
+    address = socket_beside(settings.store_file)
+    if not is_answering(address):
+        return False
+    from airscrew.engine.api.client import connect
+
+    try:
+        async with connect(address) as client:
+            await client.info(timeout_seconds=ANSWER_SECONDS)
+    except ApiError:
+        return False
+    return True

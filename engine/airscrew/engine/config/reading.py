@@ -1,0 +1,200 @@
+"""
+How settings are read from files and from the environment, and what is said of what is wrong with them.
+
+Pure but for ``read_file``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+from msgspec import inspect
+
+from airscrew.engine.config.settings import EngineSettings
+from airscrew.idl.errors import UsageError
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+_AT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?")
+
+PROVIDERS = frozenset({"env", "file"})
+
+
+def parse_duration(text: str) -> float | None:
+    """Read ``90s``, ``1h30m`` or ``7d`` as seconds; None when it is no duration."""
+    if not _DURATION.fullmatch(text):
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def read_file(file: Path) -> dict[str, object]:
+    """
+    Read a YAML or JSON file.
+
+    Raises:
+        UsageError: It cannot be read or is no mapping.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"config {file} cannot be read: {error.strerror}") from error
+    values = _parse(data, file)
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(f"config {file} must hold keys and values, as home: /var/lib/airscrew")
+    return cast("dict[str, object]", values)
+
+
+def _parse(data: bytes, file: Path) -> object:
+    if file.suffix == ".json":
+        try:
+            return msgspec.json.decode(data)
+        except msgspec.DecodeError as error:
+            raise UsageError(f"config {file} is not JSON: {error}") from error
+    import yaml
+
+    try:
+        return yaml.safe_load(data)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"config {file} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def checked(values: Mapping[str, object], source: str) -> dict[str, object]:
+    """
+    Return the values with durations as seconds, after a look at their keys.
+
+    Raises:
+        UsageError: A key is not known.
+    """
+    return _checked(values, EngineSettings, source, "")
+
+
+def _checked(values: Mapping[str, object], cls: type[msgspec.Struct], source: str, path: str) -> dict[str, object]:
+    known = {field.name: field.type for field in _fields(cls)}
+    result: dict[str, object] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise UsageError(f"{source}: unknown key {path + key!r}{_nearest(key, known)}")
+        kind = known[key]
+        if isinstance(kind, inspect.StructType) and isinstance(value, Mapping):
+            result[key] = _checked(cast("Mapping[str, object]", value), kind.cls, source, f"{path}{key}.")
+        elif isinstance(kind, inspect.FloatType) and isinstance(value, str):
+            seconds = parse_duration(value)
+            result[key] = value if seconds is None else seconds
+        else:
+            result[key] = value
+    return result
+
+
+def _fields(cls: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
+    return cast("inspect.StructType", inspect.type_info(cls)).fields
+
+
+def _nearest(key: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else f": one of {', '.join(sorted(known))}"
+
+
+def explain(error: msgspec.ValidationError) -> str:
+    """Say what is wrong as ``key: expected int, got str``."""
+    match = _AT.fullmatch(str(error))
+    assert match is not None
+    what = match["what"].replace("`", "")
+    what = what[:1].lower() + what[1:]
+    if "expected float" in what:
+        what = what.replace("expected float", "expected seconds, or a duration as 90s, 15m or 7d")
+    return f"{match['path']}: {what}" if match["path"] else what
+
+
+def check_values(settings: EngineSettings, source: str) -> None:
+    """
+    Look at what the types do not say.
+
+    Raises:
+        UsageError: A value cannot be.
+    """
+    for path, value in _numbers(msgspec.to_builtins(settings), ""):
+        if value < 0:
+            raise UsageError(f"{source}: {path} is {value:g}: it must be 0 or more")
+    if settings.workers < 1:
+        raise UsageError(f"{source}: workers must be 1 or more")
+    for provider in settings.secrets.providers:
+        if provider not in PROVIDERS:
+            known = ", ".join(sorted(PROVIDERS))
+            raise UsageError(f"{source}: secrets.providers: {provider!r} is not known: one of {known}")
+
+
+def _numbers(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, float]]:
+    for key, value in values.items():
+        if key == "executors":
+            continue
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{path}{key}.")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield path + key, value
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    """
+    Return what the environment sets; variables that stand for no key are left to others.
+
+    Raises:
+        UsageError: A value is of the wrong type.
+    """
+    values: dict[str, object] = {}
+    for path, kind in _plain_keys(EngineSettings, ()):
+        variable = "AIRSCREW_" + "_".join(path).upper()
+        text = environment.get(variable)
+        if text:
+            target = values
+            for part in path[:-1]:
+                target = cast("dict[str, object]", target.setdefault(part, {}))
+            target[path[-1]] = _from_text(text, kind, variable)
+    return values
+
+
+def _plain_keys(cls: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], inspect.Type]]:
+    for field in _fields(cls):
+        kind = field.type
+        if isinstance(kind, inspect.UnionType):
+            kind = next(part for part in kind.types if not isinstance(part, inspect.NoneType))
+        if isinstance(kind, inspect.StructType):
+            yield from _plain_keys(kind.cls, (*path, field.name))
+        elif not isinstance(kind, inspect.DictType):
+            yield (*path, field.name), kind
+
+
+def _from_text(text: str, kind: inspect.Type, variable: str) -> object:
+    match kind:
+        case inspect.StrType():
+            return text
+        case inspect.VarTupleType():
+            return [part.strip() for part in text.split(",") if part.strip()]
+        case inspect.BoolType() if text.lower() in {"1", "true", "yes", "on"}:
+            return True
+        case inspect.BoolType() if text.lower() in {"0", "false", "no", "off"}:
+            return False
+        case inspect.IntType() if text.lstrip("-").isdigit():
+            return int(text)
+        case inspect.FloatType():
+            return _seconds(text, variable)
+        case _:
+            wanted = "true or false" if isinstance(kind, inspect.BoolType) else "a whole number"
+            raise UsageError(f"{variable} is {text!r}: it must be {wanted}")
+
+
+def _seconds(text: str, variable: str) -> float:
+    seconds = parse_duration(text)
+    if seconds is not None:
+        return seconds
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{variable} is {text!r}: it must be seconds, or a duration as 90s, 15m or 7d") from None

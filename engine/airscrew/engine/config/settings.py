@@ -1,0 +1,175 @@
+"""
+What an engine can be told, as data.
+
+No secret is among it. Durations are seconds here; a file may write them as ``90s``, ``15m``, ``7d``.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+DAY = 86_400.0
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    Deadlines in seconds for executions that do not set their own; 0 for none.
+
+    Attributes:
+        queued: From acceptance until it is dispatched.
+        pending: From its start until it runs.
+        attempt: Of one attempt.
+        total: From acceptance to the end.
+    """
+
+    queued: float = 0.0
+    pending: float = 0.0
+    attempt: float = 0.0
+    total: float = 0.0
+
+
+class Retries(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    The budgets of failures.
+
+    Attributes:
+        system: How many attempts failures of kind SYSTEM may take beyond the first.
+        check_failures: After how many failed checks in a row an execution is quarantined.
+    """
+
+    system: int = 3
+    check_failures: int = 10
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    How long what is over is kept.
+
+    Attributes:
+        finished_age: Seconds after its end until an execution is pruned; 0 for ever.
+        keep: How many of the newest are kept whatever their age.
+    """
+
+    finished_age: float = 7 * DAY
+    keep: int = 0
+
+
+class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    Where secrets are found; they are only ever referred to.
+
+    Attributes:
+        providers: ``env`` and ``file``, in the order in which they are asked.
+        env_prefix: Of the variables: ``<prefix><GROUP>_<KEY>``.
+        directory: Of the files: ``<directory>/<group>/<key>``.
+    """
+
+    providers: tuple[str, ...] = ("env", "file")
+    env_prefix: str = "_FSEC_"
+    directory: str = "/etc/secrets"
+
+
+class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    All that an engine is told.
+
+    Attributes:
+        home: The folder for state, logs and local outputs; its own, mode 0700.
+        store: The store's URL; empty for ``sqlite:<home>/state.db``.
+        data_prefix: Where outputs go; empty for ``<home>/data``.
+        enabled_executors: The ids of the executors that are used; None for all that are installed.
+        default_for_task_types: The executor's id for task types that several take.
+        executors: Each executor's own part, by its id.
+        process_executor: Whether tasks may run as processes of this machine; None: for ``run`` yes, for ``serve`` no.
+        timeouts: Deadlines.
+        retries: Budgets.
+        retention: How long what is over is kept.
+        secrets: Where secrets are found.
+        kill_deadline: Seconds after which a kill without confirmation makes an execution terminal with its entry open.
+        workers: How many executions are worked on at once.
+        drain_seconds: How long calls under way may take once the engine is told to stop.
+        listen: ``HOST:PORT`` on loopback for ``serve``, beside the Unix socket; empty for the socket alone.
+        token_file: Holds what clients on the port must show; empty for ``<home>/token``.
+    """
+
+    home: str
+    store: str = ""
+    data_prefix: str = ""
+    enabled_executors: tuple[str, ...] | None = None
+    default_for_task_types: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    executors: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict[str, dict[str, Any]])
+    process_executor: bool | None = None
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+    retention: Retention = Retention()
+    secrets: Secrets = Secrets()
+    kill_deadline: float = 900.0
+    workers: int = 64
+    drain_seconds: float = 30.0
+    listen: str = ""
+    token_file: str = ""
+
+    @property
+    def home_path(self) -> Path:
+        """The home as a path."""
+        return Path(self.home)
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL."""
+        return self.store or f"sqlite:{self.home_path / 'state.db'}"
+
+    @property
+    def store_file(self) -> Path:
+        """The store's file; for a store without one, the file that stands for it: the socket lies beside it."""
+        scheme, _, rest = self.store_url.partition(":")
+        if scheme == "sqlite" and rest:
+            return Path("/" + rest.lstrip("/") if rest.startswith("/") else rest).absolute()
+        return self.home_path / "state.db"
+
+    @property
+    def data_uri(self) -> str:
+        """Where outputs go."""
+        return self.data_prefix or (self.home_path / "data").as_uri()
+
+    @property
+    def token_path(self) -> Path:
+        """The token file."""
+        return Path(self.token_file) if self.token_file else self.home_path / "token"
+
+
+class WorkKind(Enum):
+    """Which executions an engine works on, beside those that are submitted to it and unfinished kills."""
+
+    NAMED = "named"
+    ALL = "all"
+
+
+class WorkScope(msgspec.Struct, frozen=True):
+    """
+    Which executions an engine works on.
+
+    Whatever the scope: what is submitted through this engine (by its own process or its socket) while it runs, and
+    kills that were asked for and not finished.
+
+    Attributes:
+        kind: ``ALL`` for every unfinished execution of the store, ``NAMED`` for those named.
+        executions: ``namespace/name`` of the ones named.
+    """
+
+    kind: WorkKind = WorkKind.NAMED
+    executions: frozenset[str] = frozenset()
+
+    @classmethod
+    def everything(cls) -> WorkScope:
+        """Work on all: ``serve`` and ``run --resume``."""
+        return cls(WorkKind.ALL)
+
+    @classmethod
+    def only(cls, *executions: str) -> WorkScope:
+        """Work on the ones named."""
+        return cls(WorkKind.NAMED, frozenset(executions))

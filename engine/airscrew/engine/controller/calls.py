@@ -1,0 +1,386 @@
+"""
+Carrying out what the machine asks for: each call ends in a fact, whatever happens in it.
+
+This is the wall around executors' code. An exception of ``start_task`` that is not an instruction makes its outcome
+unknown; an exception of any other call, or of the data plane, leaves the job alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from typing_extensions import override
+
+from airscrew.engine.clock import Clock
+from airscrew.engine.controller.codec import NewerStateError, decode_state, encode_state, raw_state
+from airscrew.engine.controller.host import Host
+from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.ports import AttemptPlace, ChildKeeper, DataPlane, Outcome, TaskCache
+from airscrew.engine.errors import CorruptStateError, PermanentError, RetryableError, StateTooLargeError
+from airscrew.engine.executor import Executor, Found, Gone, NotStarted, OutputsAt, StillThere, TaskContext, TaskStatus
+from airscrew.engine.executor.context import Allocation
+from airscrew.engine.machine import (
+    CacheHeld,
+    CacheHit,
+    CacheLookup,
+    CacheMiss,
+    CachePut,
+    CacheStored,
+    Call,
+    CallFailed,
+    Check,
+    Fact,
+    Finalize,
+    Finalized,
+    FindJobs,
+    JobGone,
+    JobsFound,
+    JobStillThere,
+    KillChildren,
+    KillJob,
+    NothingStarted,
+    Start,
+    StartFailed,
+    StartUnknown,
+    StateUnreadable,
+    TendChildren,
+    Told,
+    deadlines,
+)
+from airscrew.idl.errors import ErrorKind, ExecutionError, shorten
+from airscrew.idl.ids import ExecutionId
+from airscrew.idl.phase import Phase, TaskInfo
+from airscrew.idl.template import TaskTemplate
+from airscrew.state.records import NO_STATE
+
+MAX_INFO_BYTES = 12 * 1024
+"""What is told along with a phase is cut to the links beyond it."""
+
+REASON_LIMIT = 1000
+
+_OWN_PHASES = frozenset({Phase.UNDEFINED, Phase.NOT_READY, Phase.WAITING_FOR_CACHE, Phase.ABORTED})
+
+
+class UnlimitedAllocation(Allocation):
+    """Grants everything: the seam for the resource manager."""
+
+    @override
+    async def acquire(self, pool: str, amount: int) -> bool:
+        """Grant the tokens."""
+        del pool, amount
+        return True
+
+
+@dataclass(slots=True, kw_only=True)
+class Calls:
+    """
+    Reaches executors, the data plane and the task cache for the controller.
+
+    Attributes:
+        host_of: Finds the host of an executor by its id; None when it is not there.
+        data: The data plane.
+        cache: The task cache.
+        children: Keeps child executions.
+        clock: The engine's time.
+        wake: Pushes an execution back into the queue; thread-safe.
+    """
+
+    host_of: Callable[[str], Host | None]
+    data: DataPlane
+    cache: TaskCache
+    children: ChildKeeper
+    clock: Clock
+    wake: Callable[[ExecutionId], None]
+    allocation: Allocation
+
+    async def perform(self, live: Live, executor_id: str, call: Call) -> Fact:
+        """Carry out a call; never raises but when it is cancelled."""
+        try:
+            return await self._perform(live, executor_id, call)
+        except NewerStateError as error:
+            return StateUnreadable(str(error), wait=True)
+        except CorruptStateError as error:
+            return StateUnreadable(str(error))
+        except Exception as error:  # noqa: BLE001 - the wall: whatever fails here concerns this execution alone
+            return CallFailed(describe(error))
+
+    async def _perform(self, live: Live, executor_id: str, call: Call) -> Fact:
+        match call:
+            case CacheLookup():
+                return await self._cache_lookup(live)
+            case CachePut():
+                return await self._cache_put(live)
+            case TendChildren():
+                return await self.children.tend(live)
+            case KillChildren(reason=reason):
+                return await self.children.kill(live, reason)
+            case _:
+                host = self.host_of(executor_id)
+                if host is None:
+                    return CallFailed(f"executor {executor_id!r} is not there")
+                return await self._call_executor(live, host, call)
+
+    async def _call_executor(self, live: Live, host: Host, call: Start | Check | FindJobs | KillJob | Finalize) -> Fact:
+        match call:
+            case Start():
+                return await self._start(live, host)
+            case Check():
+                return await self._check(live, host)
+            case FindJobs():
+                return await self._find(live, host)
+            case KillJob(reason=reason):
+                return await self._kill(live, host, reason)
+            case Finalize():
+                context, state = self._context(live, host.executor), self._state(live, host.executor)
+                await host.call("finalize", context, state)
+                return Finalized()
+
+    async def _start(self, live: Live, host: Host) -> Fact:
+        executor = host.executor
+        try:
+            template = await self.data.template(live.options)
+            message = own_message(template, executor)
+        except PermanentError as error:
+            return StartFailed(retryable=False, code=error.code, message=str(error), kind=error.kind)
+        except Exception as error:  # noqa: BLE001 - nothing was asked of the executor yet
+            return NothingStarted(f"the template cannot be read: {describe(error)}", None)
+        context = replace(self._context(live, executor), message=message)
+        try:
+            answer = await host.call("start_task", context, template)
+        except RetryableError as error:
+            return StartFailed(retryable=True, code=error.code, message=str(error), kind=error.kind, delay=error.delay)
+        except PermanentError as error:
+            return StartFailed(retryable=False, code=error.code, message=str(error), kind=error.kind)
+        except Exception as error:  # noqa: BLE001 - the wall: the reply is lost, the outcome is unknown
+            return StartUnknown(describe(error))
+        if isinstance(answer, NotStarted):
+            return NothingStarted(shorten(answer.reason, REASON_LIMIT), answer.delay)
+        return await self._started(live, host, context, checked_status(answer, executor.id))
+
+    async def _started(self, live: Live, host: Host, context: TaskContext[Any], status: TaskStatus[Any]) -> Fact:
+        try:
+            raw = encode_state(status.state, host.executor.id)
+        except (StateTooLargeError, CorruptStateError) as error:
+            # The state cannot be kept, so nobody could ever find the job again: it is killed with the state in hand.
+            await kill_until_gone(host, context, status.state, str(error))
+            return StartFailed(retryable=False, code="BadCustomState", message=str(error), kind=ErrorKind.SYSTEM)
+        try:
+            return await self._told(live, host.executor, context, status, raw)
+        except Exception as error:  # noqa: BLE001 - the job is started: only its outputs could not be read yet
+            running = TaskInfo(logs=status.info.logs)
+            return Told(
+                phase=Phase.RUNNING,
+                reason=f"its outputs cannot be read yet: {describe(error)}",
+                info=running,
+                state=raw,
+                state_version=host.executor.state_version,
+                check_after=5.0,
+                executor=host.executor.id,
+            )
+
+    async def _check(self, live: Live, host: Host) -> Fact:
+        executor = host.executor
+        state = self._state(live, executor)
+        context = self._context(live, executor)
+        answer = await host.call("check_task_status", context, state)
+        status: TaskStatus[Any] = checked_status(answer, executor.id)
+        try:
+            raw = encode_state(status.state, executor.id)
+        except StateTooLargeError as error:
+            return StateUnreadable(str(error))
+        return await self._told(live, executor, context, status, raw)
+
+    async def _told(
+        self, live: Live, executor: Executor[Any], context: TaskContext[Any], status: TaskStatus[Any], raw: msgspec.Raw
+    ) -> Told:
+        told = Told(
+            phase=status.phase,
+            reason=shorten(status.reason, REASON_LIMIT),
+            info=fitting(status.info),
+            state=raw,
+            state_version=executor.state_version,
+            check_after=status.check_after,
+            error=short_error(status.error),
+            cleanup=status.cleanup,
+            delay=status.delay,
+            executor=executor.id,
+        )
+        if not status.phase.is_terminal:
+            return told
+        succeeded = status.phase is Phase.SUCCESS
+        if not succeeded and not isinstance(status.outputs, OutputsAt):
+            return told
+        place = place_of(live)
+        outcome = await self.data.read_outcome(place, context.locations, status.outputs, succeeded=succeeded)
+        return with_outcome(told, outcome)
+
+    async def _find(self, live: Live, host: Host) -> Fact:
+        executor = host.executor
+        context = self._context(live, executor)
+        found: Sequence[Found[Any]] = await host.call("find", context)
+        if not found:
+            return JobsFound(None)
+        first, *twins = sorted(found, key=lambda one: one.created_at)
+        for twin in twins:
+            await host.call("kill_task", context, twin.state, "a twin of the same attempt")
+        return JobsFound(encode_state(first.state, executor.id), executor.state_version, len(twins))
+
+    async def _kill(self, live: Live, host: Host, reason: str) -> Fact:
+        executor = host.executor
+        context = self._context(live, executor)
+        answer = await host.call("kill_task", context, self._state(live, executor), reason)
+        match answer:
+            case Gone():
+                return JobGone()
+            case StillThere(state=state, check_after=check_after):
+                return JobStillThere(encode_state(state, executor.id), check_after)
+            case _:
+                return CallFailed(f"kill_task of {executor.id} returned {type(answer).__name__}: Gone or StillThere")
+
+    async def _cache_lookup(self, live: Live) -> Fact:
+        place = place_of(live)
+        try:
+            answer = await self.cache.lookup(place)
+        except Exception:  # noqa: BLE001 - a cache that fails must not stop a task
+            return CacheMiss("", "lookup_failed")
+        if answer.output_uri:
+            return CacheHit(answer.key, answer.output_uri)
+        if answer.owner:
+            return CacheHeld(answer.key, answer.owner, answer.retry_after)
+        return CacheMiss(answer.key)
+
+    async def _cache_put(self, live: Live) -> Fact:
+        place, record = place_of(live), live.record
+        try:
+            if record.verdict is not None and record.verdict.phase is Phase.SUCCESS:
+                await self.cache.put(place, record.cache_key, record.verdict.output_uri)
+                return CacheStored("populated")
+            await self.cache.release(place, record.cache_key)
+        except Exception:  # noqa: BLE001 - the task has succeeded whether or not the cache takes its outputs
+            return CacheStored("put_failed")
+        return CacheStored("released")
+
+    def _state(self, live: Live, executor: Executor[Any]) -> object:
+        return decode_state(live.record, executor)
+
+    def _context(self, live: Live, executor: Executor[Any]) -> TaskContext[Any]:
+        place = place_of(live)
+        options, record = live.options, live.record
+        locations = self.data.locations(place)
+        limits = [one.at for one in deadlines(record, options) if one.name in {"attempt", "total"}]
+        has_state = record.state is not NO_STATE and bool(bytes(record.state))
+        execution = live.execution
+        return TaskContext(
+            execution=execution,
+            uid=options.uid,
+            attempt=record.attempt,
+            key=place.key,
+            namespace=execution.namespace,
+            labels=options.labels,
+            annotations=options.annotations,
+            service_account=options.service_account,
+            task_name=options.task_name,
+            task_type=options.task_type,
+            task_id=options.task_id,
+            locations=locations,
+            environment=self.data.environment(place, options.max_attempts),
+            interruptible=record.interruptible,
+            max_attempts=options.max_attempts,
+            overrides=options.overrides,
+            deadline=min(limits, default=None),
+            previous_state=decode_state(record, executor) if has_state else None,
+            clock=self.clock,
+            wake=lambda: self.wake(execution),
+            data=self.data.access(place, locations),
+            allocation=self.allocation,
+            raw_state=raw_state(record) if has_state else None,
+        )
+
+
+def place_of(live: Live) -> AttemptPlace:
+    """Say which attempt a live execution is at."""
+    return AttemptPlace(execution=live.execution, options=live.options, attempt=live.record.attempt, key=live.key)
+
+
+def own_message(template: TaskTemplate, executor: Executor[Any]) -> object | None:
+    """
+    Decode ``template.custom`` into the executor's own message; None when it declares none.
+
+    Raises:
+        PermanentError: It does not decode; names field and message.
+    """
+    if executor.custom_message is None:
+        return None
+    from airscrew.idl.struct_fields import CustomFieldError, decode_custom
+
+    try:
+        return decode_custom(template.custom, executor.custom_message)
+    except CustomFieldError as error:
+        raise PermanentError(str(error), code="BadTaskSpecification") from error
+
+
+def checked_status(answer: object, executor_id: str) -> TaskStatus[Any]:
+    """
+    Return what an executor gave back, when it is a status.
+
+    Raises:
+        TypeError: It is not, or its phase is one of the engine's own.
+    """
+    if not isinstance(answer, TaskStatus):
+        raise TypeError(f"executor {executor_id} returned {type(answer).__name__} instead of a TaskStatus")
+    if answer.phase in _OWN_PHASES:
+        raise TypeError(f"executor {executor_id} reported {answer.phase.title}, which is the engine's own")
+    return answer
+
+
+def with_outcome(told: Told, outcome: Outcome) -> Told:
+    """Let what was found in storage complete, or overrule, what the executor told."""
+    if outcome.error is not None:
+        phase = Phase.RETRYABLE_FAILURE if outcome.recoverable else Phase.PERMANENT_FAILURE
+        return replaced(told, phase=phase, error=short_error(outcome.error), deck_uri=outcome.deck_uri)
+    if told.phase is not Phase.SUCCESS:
+        return replaced(told, deck_uri=outcome.deck_uri)
+    if outcome.plan_uri:
+        return replaced(told, phase=Phase.RUNNING, plan_uri=outcome.plan_uri, deck_uri=outcome.deck_uri)
+    return replaced(told, output_uri=outcome.output_uri, deck_uri=outcome.deck_uri)
+
+
+def replaced(told: Told, **changes: object) -> Told:
+    """Copy a fact with other values."""
+    return replace(told, **changes)  # type: ignore[arg-type]  # the names are this module's own
+
+
+def fitting(info: TaskInfo) -> TaskInfo:
+    """Cut what is told along with a phase, when it is too large to be written with every step."""
+    if not info.custom_info and not info.external_resources and not info.reasons:
+        return info
+    if len(msgspec.json.encode(info)) <= MAX_INFO_BYTES:
+        return info
+    return TaskInfo(logs=info.logs[:20], progress=info.progress, occurred_at=info.occurred_at)
+
+
+def short_error(error: ExecutionError | None) -> ExecutionError | None:
+    """Cut an error's message to what a record holds."""
+    return None if error is None else msgspec.structs.replace(error, message=shorten(error.message))
+
+
+def describe(error: BaseException) -> str:
+    """Say in one line what went wrong."""
+    text = str(error).strip().splitlines()
+    return shorten(f"{type(error).__name__}: {text[0]}" if text else type(error).__name__, REASON_LIMIT)
+
+
+async def kill_until_gone(host: Host, context: TaskContext[Any], state: object, reason: str) -> None:
+    """
+    Kill a job whose state cannot be kept; gives up after a while, and the ledger entry of the intent tells of it.
+    """
+    for pause in (0.1, 0.5, 1.0, 2.0, 5.0, 10.0):
+        answer = await host.call("kill_task", context, state, reason)
+        if isinstance(answer, Gone):
+            return
+        state = answer.state if isinstance(answer, StillThere) else state
+        await asyncio.sleep(pause)

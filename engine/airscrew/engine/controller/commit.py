@@ -1,0 +1,152 @@
+"""
+Writing a step: one transaction that takes the record only as it was read.
+
+In it: the record, the requests that it consumed, the ledger entry of the attempt, the events for the outbox, and the
+word to a parent.
+A reply that was lost is settled by reading: the record says which write made it, and every write has a name of its
+own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from random import Random
+
+import msgspec
+
+from airscrew.engine.clock import Clock
+from airscrew.engine.controller.live import Live
+from airscrew.engine.machine import Fact, ledger_entry
+from airscrew.idl.ids import ExecutionId
+from airscrew.state import keys
+from airscrew.state.errors import StoreFullError, StoreUnavailableError
+from airscrew.state.records import Record, Request, Stage, decode, decode_record, encode, encode_record
+from airscrew.state.store import Compare, Delete, KeyValue, Operation, Put, Store, prefix_end
+
+SUBMIT = "submit"
+"""The request that every execution has until it is done: a start-up finds by it what is unfinished."""
+
+
+@dataclass(slots=True)
+class Committer:
+    """
+    Writes steps for one life of the engine.
+
+    Attributes:
+        store: Where.
+        life: The life's number: part of the names of writes and events.
+        random: For the pauses while the store is away.
+        clock: The engine's time.
+        sequence: Of the last write.
+        event_sequence: Of the last write with events.
+    """
+
+    store: Store
+    life: int
+    random: Random
+    clock: Clock
+    sequence: int = 0
+    event_sequence: int = 0
+    _encoder: msgspec.json.Encoder = field(default_factory=msgspec.json.Encoder)
+
+    async def commit(self, live: Live) -> bool:
+        """
+        Write what is not written yet.
+
+        Waits as long as the store is away or full: a running task has to be written.
+
+        Returns:
+            False after a conflict: the live execution now shows what is stored, and facts are to be applied again.
+        """
+        self.sequence += 1
+        record = msgspec.structs.replace(live.record, write=f"{self.life:x}.{self.sequence:x}")
+        compares, operations = self._transaction(live, record)
+        pause = 0.05
+        while True:
+            try:
+                result = await self.store.txn(compares, operations)
+            except StoreFullError:
+                settled = None
+            except StoreUnavailableError:
+                settled = await self._settle(live, record)
+            else:
+                settled = result.revision if result.succeeded else await self._settle(live, record)
+            if settled is not None:
+                if settled:
+                    live.written(record, settled)
+                return bool(settled)
+            await asyncio.sleep(pause * (0.5 + self.random.random()))
+            pause = min(pause * 2, 5.0)
+
+    async def _settle(self, live: Live, record: Record) -> int | None:
+        """Find out whether a write happened: its revision, 0 when another one did, None when none did."""
+        found = await self.read(live.execution)
+        if found is None:
+            return None if live.revision == 0 and not live.consumed else 0
+        stored = decode_record(found.value)
+        if stored.write == record.write and stored.uid == record.uid:
+            return found.mod_revision
+        if found.mod_revision == live.revision and not live.consumed:
+            return None
+        return 0
+
+    async def read_again(self, live: Live) -> list[Fact]:
+        """Go back to what is stored after a conflict, requests included; returns the facts to apply again."""
+        found = await self.read(live.execution)
+        start = keys.request_prefix(live.execution)
+        page = await self.store.range(start, prefix_end(start))
+        requests = {keys.request_of(item.key): (decode(item.value, Request), item.mod_revision) for item in page.items}
+        requests.pop(SUBMIT, None)
+        now = self.clock.now()
+        if found is None:
+            return live.rebase(None, 0, requests, now)
+        return live.rebase(decode_record(found.value), found.mod_revision, requests, now)
+
+    async def read(self, execution: ExecutionId) -> KeyValue | None:
+        """Read a record, as long as the store takes to answer."""
+        pause = 0.05
+        while True:
+            try:
+                return await self.store.get(keys.record_key(execution))
+            except StoreUnavailableError:
+                await asyncio.sleep(pause * (0.5 + self.random.random()))
+                pause = min(pause * 2, 5.0)
+
+    def _transaction(self, live: Live, record: Record) -> tuple[list[Compare], list[Operation]]:
+        name = keys.record_key(live.execution)
+        compares = [Compare(name, live.revision)]
+        operations: list[Operation] = [Put(name, encode_record(record))]
+        for what in live.consumed:
+            request = keys.request_key(live.execution, what)
+            compares.append(Compare(request, live.requests[what][1]))
+            operations.append(Delete(request))
+        if record.stage is Stage.DONE and (live.stored is None or live.stored.stage is not Stage.DONE):
+            operations.append(Delete(keys.request_key(live.execution, SUBMIT)))
+        operations += self._ledger(live, record)
+        if live.events:
+            # A count of its own: events that every sink has are erased by ranges of numbers without a gap.
+            self.event_sequence += 1
+            operations.append(Put(keys.event_key(self.life, self.event_sequence), self._encoder.encode(live.events)))
+        operations += self._word_to_parent(live, record)
+        return compares, operations
+
+    def _ledger(self, live: Live, record: Record) -> list[Operation]:
+        name = str(live.execution)
+        before = None if live.stored is None else ledger_entry(live.stored, live.options, name)
+        after = ledger_entry(record, live.options, name)
+        operations: list[Operation] = []
+        if after is not None and after != before:
+            operations.append(Put(keys.ledger_key(live.execution, live.key_of(record)), encode(after)))
+        moved = live.stored is not None and live.stored.attempt != record.attempt
+        if before is not None and live.stored is not None and (after is None or moved):
+            operations.append(Delete(keys.ledger_key(live.execution, live.key_of(live.stored))))
+        return operations
+
+    def _word_to_parent(self, live: Live, record: Record) -> list[Operation]:
+        ended = bool(record.ended_at) and (live.stored is None or not live.stored.ended_at)
+        if not live.options.parent or not ended:
+            return []
+        parent = ExecutionId.parse(live.options.parent)
+        what = f"child-{live.options.item or 0}"
+        return [Put(keys.request_key(parent, what), encode(Request(what="child", at=record.ended_at)))]

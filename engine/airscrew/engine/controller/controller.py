@@ -1,0 +1,273 @@
+"""
+The controller: which executions are under control, and when each gets its turn.
+
+Keys enter the queue from the requests in the store (a watch that is resumed, and listed again after a compaction),
+from
+timers, from ``wake`` of executors and caches, and from its own start, when everything unfinished is taken under
+control. Level-triggered: a
+key says only *which*; what is to be done is read from the record.
+
+Guarantees: an execution has one turn at a time; an error in a turn is contained, shown, and tried again later; a
+drain ends turns
+between two steps, never within one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from airscrew.engine.clock import Clock
+from airscrew.engine.controller.calls import describe
+from airscrew.engine.controller.commit import SUBMIT
+from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.turn import Dispatch, Turns, may_be_outside
+from airscrew.engine.machine import first_record
+from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
+from airscrew.idl.ids import ExecutionId
+from airscrew.state import keys
+from airscrew.state.errors import CompactedError, StoreUnavailableError
+from airscrew.state.records import (
+    RecordError,
+    Request,
+    Stage,
+    decode,
+    decode_options,
+    decode_record,
+)
+from airscrew.state.store import Event, Store, prefix_end
+
+log = logging.getLogger("airscrew.controller")
+
+T = TypeVar("T")
+
+TURN_RETRY_SECONDS = 5.0
+PAGE = 500
+
+
+@dataclass(slots=True, kw_only=True)
+class Controller:
+    """
+    Drives every unfinished execution of the store.
+
+    Attributes:
+        store: Where they are.
+        installation: Part of every key.
+        turns: Takes the turns.
+        dispatch: Says who has an execution.
+        queue: Whose turn it is.
+        clock: The engine's time.
+        in_scope: Whether an execution is to be worked on by this process; the others are left alone.
+        on_change: Called after each turn, for those who watch in process.
+        workers: How many turns are taken at once.
+    """
+
+    store: Store
+    installation: str
+    turns: Turns
+    dispatch: Callable[[Live], Dispatch]
+    queue: WorkQueue[ExecutionId]
+    clock: Clock
+    in_scope: Callable[[Live], bool] = field(default=lambda _live: True)
+    on_change: Callable[[Live], None] = field(default=lambda _live: None)
+    workers: int = 64
+    _lives: dict[ExecutionId, Live] = field(default_factory=dict[ExecutionId, Live])
+    _requests: dict[ExecutionId, dict[str, tuple[Request, int]]] = field(
+        default_factory=dict[ExecutionId, dict[str, tuple[Request, int]]]
+    )
+    _by_key: dict[str, ExecutionId] = field(default_factory=dict[str, ExecutionId])
+    _left_alone: set[ExecutionId] = field(default_factory=set[ExecutionId])
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """
+        Take control and drive until ``drain`` is called or the task is cancelled.
+
+        Args:
+            ready: Called once everything unfinished is in the queue.
+        """
+        self._loop = asyncio.get_running_loop()
+        revision = await self._list()
+        async with asyncio.TaskGroup() as group:
+            watcher = group.create_task(self._watch(revision + 1), name="requests")
+            workers = [group.create_task(self._work(), name=f"worker-{n}") for n in range(self.workers)]
+            ready()
+            for worker in workers:
+                with suppress(QueueShutDownError):
+                    await worker
+            watcher.cancel()
+
+    async def drain(self) -> None:
+        """Take no new turns, and wait until those under way have come to a place where they can stop."""
+        await self.queue.shut_down_with_drain()
+
+    def wake(self, execution: ExecutionId) -> None:
+        """Ask for a look now. Thread-safe, cheap."""
+        self._call_in_loop(self._wake, execution)
+
+    def wake_key(self, key: str) -> None:
+        """Ask for a look at the execution whose attempt has this key. Thread-safe, cheap."""
+        self._call_in_loop(self._wake_key, key)
+
+    def _call_in_loop(self, function: Callable[[T], None], argument: T) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        try:
+            inside = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            inside = False
+        if inside:
+            function(argument)
+        else:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(function, argument)
+
+    def look(self, execution: ExecutionId) -> None:
+        """Look at an execution that may not be under control yet."""
+        self.queue.add(execution)
+
+    @property
+    def left_alone(self) -> int:
+        """How many unfinished executions are out of scope."""
+        return len(self._left_alone)
+
+    def live(self, execution: ExecutionId) -> Live | None:
+        """Return what is kept of an execution under control."""
+        return self._lives.get(execution)
+
+    @property
+    def unfinished(self) -> int:
+        """How many executions are under control and not done."""
+        return len(self._lives)
+
+    def _wake(self, execution: ExecutionId) -> None:
+        live = self._lives.get(execution)
+        if live is not None:
+            live.woken = True
+            self.queue.add(execution)
+
+    def _wake_key(self, key: str) -> None:
+        execution = self._by_key.get(key)
+        if execution is not None:
+            self._wake(execution)
+
+    def _index(self, live: Live) -> None:
+        """Keep the execution findable by the key of its attempt."""
+        key = "" if live.record.stage is Stage.DONE else live.key
+        if key != live.indexed:
+            self._by_key.pop(live.indexed, None)
+            live.indexed = key
+            if key:
+                self._by_key[key] = live.execution
+
+    async def _work(self) -> None:
+        while True:
+            execution = await self.queue.get()
+            try:
+                await self._turn(execution)
+            finally:
+                self.queue.done(execution)
+
+    async def _turn(self, execution: ExecutionId) -> None:
+        try:
+            live = self._lives.get(execution) or await self._take_control(execution)
+            if live is None:
+                return
+            self._hand_over_requests(live)
+            until = await self.turns.take(live)
+        except Exception as error:  # the wall of a turn: it concerns this execution alone
+            log.exception("a turn failed", extra={"execution": str(execution), "error": describe(error)})
+            self._lives.pop(execution, None)
+            self.queue.add_after(execution, TURN_RETRY_SECONDS)
+            return
+        self._index(live)
+        self.on_change(live)
+        if live.record.stage is Stage.DONE:
+            self._lives.pop(execution, None)
+            self._requests.pop(execution, None)
+        elif until is not None:
+            self.queue.add_after(execution, max(until - self.clock.now(), 0.0))
+
+    async def _take_control(self, execution: ExecutionId) -> Live | None:
+        spec = await self.store.get(keys.spec_key(execution))
+        if spec is None:
+            await self._drop_requests(execution)
+            return None
+        options = decode_options(spec.value)
+        found = await self.store.get(keys.record_key(execution))
+        record = first_record(options) if found is None else decode_record(found.value)
+        live = Live(execution=execution, options=options, installation=self.installation, record=record)
+        live.requests.update(self._requests.get(execution, {}))
+        live.requests.pop(SUBMIT, None)
+        if not self.in_scope(live):
+            self._left_alone.add(execution)
+            return None
+        self._left_alone.discard(execution)
+        if found is None:
+            live.report(self.clock.now())
+        else:
+            live.stored, live.revision = record, found.mod_revision
+        self._lives[execution] = live
+        self._index(live)
+        given = self.dispatch(live)
+        if given.gate is not None and may_be_outside(record):
+            given.gate.take(execution)
+        # A job may have ended while nobody looked: the first look does not wait for the timer.
+        live.woken = True
+        return live
+
+    def _hand_over_requests(self, live: Live) -> None:
+        for what, found in self._requests.get(live.execution, {}).items():
+            if what != SUBMIT:
+                live.requests[what] = found
+        self._requests.pop(live.execution, None)
+
+    async def _drop_requests(self, execution: ExecutionId) -> None:
+        """Forget requests to an execution that is not there: it was pruned, or never accepted."""
+        from airscrew.state.store import Compare, Delete
+
+        for what, (_, revision) in self._requests.pop(execution, {}).items():
+            name = keys.request_key(execution, what)
+            await self.store.txn([Compare(name, revision)], [Delete(name)])
+
+    async def _list(self) -> int:
+        """Take in every request that is there, and return the revision to watch on from."""
+        start, end, revision = keys.REQUESTS, prefix_end(keys.REQUESTS), 0
+        while True:
+            page = await self.store.range(start, end, limit=PAGE)
+            revision = revision or page.revision
+            for item in page.items:
+                self._take_in(Event(item.key, item.value, item.mod_revision))
+            if not page.more:
+                return revision
+            start = page.next_start
+
+    async def _watch(self, revision: int) -> None:
+        end = prefix_end(keys.REQUESTS)
+        while True:
+            try:
+                async for batch in self.store.watch(keys.REQUESTS, end, from_revision=revision):
+                    for event in batch:
+                        self._take_in(event)
+                        revision = event.revision + 1
+            except CompactedError:
+                revision = await self._list() + 1
+            except StoreUnavailableError:
+                await asyncio.sleep(0.5)
+
+    def _take_in(self, event: Event) -> None:
+        if event.value is None:
+            return
+        execution, what = keys.execution_of(event.key), keys.request_of(event.key)
+        try:
+            request = decode(event.value, Request)
+        except RecordError:
+            log.warning("a request cannot be read", extra={"key": event.key})
+            return
+        self._requests.setdefault(execution, {})[what] = (request, event.revision)
+        self.queue.add(execution)

@@ -1,0 +1,102 @@
+"""
+What holds starts back: an executor's concurrency, and its breaker.
+
+Slots are handed out first come, first served, and are counted from the records: an execution that may have something
+outside
+holds one, after a restart too. The breaker of an executor opens when many of its executions would be quarantined at
+once:
+then the executor is in trouble, not they.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from airscrew.idl.ids import ExecutionId
+
+BREAKER_FAILURES = 10
+BREAKER_WINDOW_SECONDS = 60.0
+BREAKER_OPEN_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Gate:
+    """
+    One executor's gate.
+
+    Attributes:
+        limit: How many executions may be live at once; None for no limit.
+        wake: Called with the next one in line when a slot is free.
+    """
+
+    limit: int | None
+    wake: Callable[[ExecutionId], None]
+    _holders: set[ExecutionId] = field(default_factory=set[ExecutionId])
+    _line: OrderedDict[ExecutionId, None] = field(default_factory=OrderedDict[ExecutionId, None])
+    _troubles: deque[float] = field(default_factory=deque[float])
+    _open_until: float = 0.0
+
+    @property
+    def live(self) -> int:
+        """How many hold a slot."""
+        return len(self._holders)
+
+    def why_closed(self, execution: ExecutionId, now: float) -> str:
+        """Say why a start is held back, and put the execution into the line; empty when it may go."""
+        if now < self._open_until:
+            return f"the executor is in trouble; the next try is in {self._open_until - now:.0f} s"
+        if self.limit is None or execution in self._holders:
+            return ""
+        ahead = self._ahead_of(execution)
+        if len(self._holders) + ahead < self.limit:
+            return ""
+        self._line.setdefault(execution)
+        return f"waits for a free slot: {len(self._holders)} of {self.limit} in use"
+
+    def take(self, execution: ExecutionId) -> None:
+        """Hold a slot."""
+        if self.limit is not None:
+            self._line.pop(execution, None)
+            self._holders.add(execution)
+
+    def give_back(self, execution: ExecutionId) -> None:
+        """Free a slot, or leave the line; the first one in line is woken."""
+        self._line.pop(execution, None)
+        if execution in self._holders:
+            self._holders.discard(execution)
+            if self._line:
+                self.wake(next(iter(self._line)))
+
+    def trouble(self, now: float) -> bool:
+        """Count an execution that fails too often; True while it may be quarantined by itself."""
+        self._troubles.append(now)
+        while self._troubles and self._troubles[0] < now - BREAKER_WINDOW_SECONDS:
+            self._troubles.popleft()
+        if len(self._troubles) >= BREAKER_FAILURES:
+            self._open_until = now + BREAKER_OPEN_SECONDS
+        return not self.is_open(now)
+
+    def is_open(self, now: float) -> bool:
+        """Whether the breaker holds calls back."""
+        return now < self._open_until
+
+    @property
+    def open_until(self) -> float:
+        """Until when the breaker holds starts back."""
+        return self._open_until
+
+    def breaker(self, now: float) -> str:
+        """Say why the breaker is open; empty when it is not."""
+        if not self.is_open(now):
+            return ""
+        return f"{len(self._troubles)} executions in trouble; open for {self._open_until - now:.0f} s"
+
+    def _ahead_of(self, execution: ExecutionId) -> int:
+        """Count those in line before this one, as far as they could take the free slots."""
+        free = (self.limit or 0) - len(self._holders)
+        for place, waiting in enumerate(self._line):
+            if waiting == execution or place >= free:
+                return place
+        return len(self._line)

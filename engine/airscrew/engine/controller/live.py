@@ -1,0 +1,102 @@
+"""
+What is kept in memory of an execution between two looks at it.
+
+The record here is the stored one plus the steps that are not written yet. Facts learned since the last write are
+kept,
+so that after a conflict they are applied again to what was written meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airscrew.engine.machine import Fact, first_record, phase_event
+from airscrew.idl.ids import AttemptKey, ExecutionId, attempt_key
+from airscrew.state.records import Options, PhaseEvent, Record, Request
+
+
+@dataclass(slots=True)
+class Live:
+    """
+    An execution under control.
+
+    Attributes:
+        execution: Its name.
+        options: Its immutable part.
+        installation: Part of every key.
+        record: The record as it stands.
+        stored: The record as it is stored; None when there is none yet.
+        revision: The stored record's mod_revision; 0 when there is none yet.
+        facts: Learned since the last write.
+        requests: What others ask, by name, with the revision of the request.
+        consumed: Names of requests taken in since the last write.
+        events: Reports made since the last write.
+        fresh: Whether the intent is of this life and its start was not called yet.
+        woken: Whether something outside asks for a look before the timer.
+        indexed: The key under which executors can wake it.
+    """
+
+    execution: ExecutionId
+    options: Options
+    installation: str
+    record: Record
+    stored: Record | None = None
+    revision: int = 0
+    facts: list[Fact] = field(default_factory=list[Fact])
+    requests: dict[str, tuple[Request, int]] = field(default_factory=dict[str, tuple[Request, int]])
+    consumed: list[str] = field(default_factory=list[str])
+    events: list[PhaseEvent] = field(default_factory=list[PhaseEvent])
+    fresh: bool = False
+    woken: bool = False
+    indexed: str = ""
+
+    @property
+    def key(self) -> AttemptKey:
+        """The current attempt's key."""
+        return self.key_of(self.record)
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something is to be written."""
+        return self.record is not self.stored or bool(self.consumed)
+
+    def key_of(self, record: Record) -> AttemptKey:
+        """Derive the key of a record's attempt."""
+        return attempt_key(self.installation, self.options.uid, record.attempt)
+
+    def apply(self, record: Record, now: float) -> None:
+        """Go on with another record, and keep the report that it makes."""
+        before = self.record
+        self.record = record
+        if (record.attempt, record.version) != (before.attempt, before.version):
+            self.report(now)
+
+    def report(self, now: float) -> None:
+        """Keep the report that the record shows, for the outbox."""
+        self.events.append(phase_event(self.record, self.options, str(self.execution), self.key, now))
+
+    def written(self, record: Record, revision: int) -> None:
+        """Take note that the record was written."""
+        self.record = self.stored = record
+        self.revision = revision
+        for name in self.consumed:
+            self.requests.pop(name, None)
+        self.facts.clear()
+        self.consumed.clear()
+        self.events.clear()
+
+    def rebase(
+        self, stored: Record | None, revision: int, requests: dict[str, tuple[Request, int]], now: float
+    ) -> list[Fact]:
+        """Go back to what is stored, and return the facts to apply again."""
+        facts = list(self.facts)
+        self.stored, self.revision = stored, revision
+        self.record = first_record(self.options) if stored is None else stored
+        self.requests = requests
+        self.fresh = False
+        self.facts.clear()
+        self.consumed.clear()
+        self.events.clear()
+        if stored is None:
+            self.report(now)
+        return facts

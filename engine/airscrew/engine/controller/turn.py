@@ -1,0 +1,190 @@
+"""
+One turn with an execution: look, decide, carry out, write, until there is nothing to do but wait.
+
+Persist before effect: what a call hangs on is written before the call is made. A call that creates nothing outside
+may be made
+over steps that are not written yet, so that a task without an effect costs one write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from airscrew.engine.clock import Clock
+from airscrew.engine.controller.calls import Calls
+from airscrew.engine.controller.commit import Committer
+from airscrew.engine.controller.gates import Gate
+from airscrew.engine.controller.live import Live
+from airscrew.engine.machine import (
+    Begin,
+    CacheLookup,
+    Call,
+    CallFailed,
+    Fact,
+    Policy,
+    Start,
+    StartUnknown,
+    Step,
+    Traits,
+    View,
+    Wait,
+    begin,
+    learn,
+    next_action,
+)
+from airscrew.state.records import Record, Stage
+
+STEPS_LIMIT = 1000
+"""A turn that takes more steps than that goes round in a circle: a defect of ours, found instead of spun on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """
+    Who has an execution at the moment.
+
+    Attributes:
+        executor_id: The executor's id; empty when there is none.
+        traits: What the machine needs to know of it; None when it is not there.
+        gate: What holds its starts back; None when it is not there.
+        absent: Why it is not there.
+    """
+
+    executor_id: str
+    traits: Traits | None
+    gate: Gate | None
+    absent: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Turns:
+    """
+    Takes turns with executions.
+
+    Attributes:
+        calls: Carries out calls.
+        committer: Writes.
+        dispatch: Says who has an execution.
+        policy: The operator's.
+        clock: The engine's time.
+        nonce: Draws a random nonce.
+        is_stopping: Whether no new start is to be made.
+    """
+
+    calls: Calls
+    committer: Committer
+    dispatch: Callable[[Live], Dispatch]
+    policy: Policy
+    clock: Clock
+    nonce: Callable[[], str]
+    is_stopping: Callable[[], bool]
+
+    async def take(self, live: Live) -> float | None:
+        """
+        Go on with an execution as far as it goes now; everything is written when this returns.
+
+        Returns:
+            When to look again, in the engine's time; None for never, unless something wakes it.
+        """
+        for _ in range(STEPS_LIMIT):
+            given = self.dispatch(live)
+            view = self._view(live, given)
+            action = next_action(view)
+            match action:
+                case Step(record=record, consumed=consumed):
+                    live.apply(record, view.now)
+                    live.consumed += [name for name in consumed if name not in live.consumed]
+                case Begin() | Start() if self.is_stopping() and not live.fresh:
+                    if not live.is_dirty or await self._write(live):
+                        return None
+                case Begin():
+                    await self._begin(live, view, given)
+                case Wait(until=until):
+                    if not live.is_dirty or await self._write(live):
+                        self._settle_slot(live, view, given)
+                        return self._wake_time(until, view, given)
+                case _:
+                    await self._call(live, action, given)
+        raise RuntimeError(f"{live.execution} took {STEPS_LIMIT} steps in one turn")
+
+    def _view(self, live: Live, given: Dispatch, *, calm: bool = True) -> View:
+        now = self.clock.now()
+        pending = {name: request for name, (request, _) in live.requests.items() if name not in live.consumed}
+        return View(
+            record=live.record,
+            options=live.options,
+            traits=given.traits,
+            absent=given.absent,
+            policy=self.policy,
+            now=now,
+            requests=pending,
+            fresh=live.fresh,
+            woken=live.woken,
+            gate=self._gate(live, given, now),
+            calm=calm,
+        )
+
+    def _gate(self, live: Live, given: Dispatch, now: float) -> str:
+        if live.record.stage is not Stage.READY or given.gate is None:
+            return ""
+        return given.gate.why_closed(live.execution, now)
+
+    async def _begin(self, live: Live, view: View, given: Dispatch) -> None:
+        """Write the intent; only this life, which has just written it, knows that nothing was called yet."""
+        if given.gate is not None:
+            given.gate.take(live.execution)
+        live.apply(begin(view, self.nonce()), view.now)
+        live.fresh = await self._write(live)
+
+    async def _call(self, live: Live, call: Call, given: Dispatch) -> None:
+        effectless = isinstance(call, CacheLookup) or (
+            isinstance(call, Start) and given.traits is not None and not given.traits.has_effect
+        )
+        if live.is_dirty and not effectless:
+            await self._write(live)
+            return
+        live.woken = False
+        if isinstance(call, Start):
+            live.fresh = False
+        fact = await self.calls.perform(live, given.executor_id, call)
+        self._learn(live, given, fact)
+
+    def _learn(self, live: Live, given: Dispatch, fact: Fact) -> None:
+        now = self.clock.now()
+        calm = True
+        if isinstance(fact, CallFailed | StartUnknown) and live.record.failures + 1 >= self.policy.check_failures:
+            calm = given.gate is None or given.gate.trouble(now)
+        live.apply(learn(self._view(live, given, calm=calm), fact), now)
+        live.facts.append(fact)
+
+    async def _write(self, live: Live) -> bool:
+        if await self.committer.commit(live):
+            return True
+        await self._rebase(live)
+        return False
+
+    async def _rebase(self, live: Live) -> None:
+        """After a conflict: go back to what is stored, and apply the facts again; decisions are taken anew."""
+        facts = await self.committer.read_again(live)
+        given = self.dispatch(live)
+        for fact in facts:
+            self._learn(live, given, fact)
+
+    def _settle_slot(self, live: Live, view: View, given: Dispatch) -> None:
+        if given.gate is None:
+            return
+        if may_be_outside(live.record):
+            given.gate.take(live.execution)
+        elif not view.gate:
+            given.gate.give_back(live.execution)
+
+    def _wake_time(self, until: float | None, view: View, given: Dispatch) -> float | None:
+        if view.gate and given.gate is not None and given.gate.is_open(view.now):
+            return min(until or given.gate.open_until, given.gate.open_until)
+        return until
+
+
+def may_be_outside(record: Record) -> bool:
+    """Tell whether a record's attempt may have something outside."""
+    return record.created or record.intent is not None

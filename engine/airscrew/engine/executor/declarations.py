@@ -1,0 +1,55 @@
+"""
+What an executor declares of its ``start_task``: how an unknown outcome is resolved.
+
+A start is unknown when its reply was lost: a time-out, a broken connection, a crash of the engine between the call
+and the write of its result, a take-over. Until it is resolved, no further start, retry or kill of the execution goes
+on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class NoEffect:
+    """Starting creates nothing outside; it may be called any number of times. No intent is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotent:
+    """
+    Starting again with the same key and the same request changes nothing and answers the same.
+
+    Attributes:
+        window: For how many seconds after the first request the provider keeps the key; None for ever. Beyond it the
+            start is treated as ``AtMostOnce``.
+    """
+
+    window: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Findable:
+    """
+    ``find`` lists everything that carries the key, what has finished included.
+
+    Attributes:
+        settle: How many seconds after a request could last have been sent its effect is listed for certain. Absence
+            counts only then.
+    """
+
+    settle: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class AtMostOnce:
+    """
+    Nothing can be told of a lost start: there is no second call and no automatic retry.
+
+    The execution fails with code ``StartOutcomeUnknown``, kind SYSTEM, and its ledger entry stays until it is
+    cleared.
+    """
+
+
+StartDeclaration = NoEffect | Idempotent | Findable | AtMostOnce

@@ -1,0 +1,292 @@
+"""
+What is to be done next: one pure function over a view, made of one small function a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from airscrew.engine.executor.declarations import AtMostOnce, Findable, Idempotent
+from airscrew.engine.machine.actions import (
+    Action,
+    Begin,
+    CacheLookup,
+    CachePut,
+    Check,
+    Finalize,
+    FindJobs,
+    KillChildren,
+    KillJob,
+    Start,
+    Step,
+    TendChildren,
+    Wait,
+)
+from airscrew.engine.machine.budget import deadlines
+from airscrew.engine.machine.ending import (
+    abort_error,
+    abort_instead,
+    conclude,
+    give_verdict,
+    show_at_last,
+    show_verdict,
+)
+from airscrew.engine.machine.report import report
+from airscrew.engine.machine.view import View
+from airscrew.idl.errors import ErrorKind, ExecutionError
+from airscrew.idl.phase import Phase
+from airscrew.state.records import Options, Record, Request, Stage, Verdict, system_error
+
+Rule = Callable[[View], Action | None]
+
+
+def next_action(view: View) -> Action:
+    """
+    Say what is to be done next.
+
+    Called again after each step and each call; ends with ``Wait``. Pure: the same view gives the same action.
+    """
+    for rule in _RULES:
+        action = rule(view)
+        if action is not None:
+            return action
+    return _BY_STAGE[view.record.stage](view)
+
+
+def _take_in_requests(view: View) -> Action | None:
+    for name, request in view.requests.items():
+        record = view.record
+        match request.what:
+            case "kill" if record.stage is not Stage.DONE:
+                record = _killed(view, request)
+            case "retry" if record.quarantine:
+                record = msgspec.structs.replace(record, quarantine="", failures=0, next_check=view.now)
+                record = report(record, record.phase, "taken out of quarantine", view.now)
+            case "clear" if record.stage is Stage.DONE:
+                record = msgspec.structs.replace(record, intent=None, created=False)
+            case "child" if record.stage is Stage.CHILDREN:
+                record = msgspec.structs.replace(record, next_check=view.now)
+            case _:
+                pass
+        return Step(record, (name,))
+    return None
+
+
+def _killed(view: View, request: Request) -> Record:
+    reason = request.reason or "killed"
+    record = msgspec.structs.replace(
+        view.record, kill=view.record.kill or reason, kill_since=view.record.kill_since or view.now
+    )
+    verdict = Verdict(phase=Phase.ABORTED, at=view.now, error=abort_error(reason), kill=True, hidden=True)
+    record = give_verdict(record, view.options, view.policy, verdict)
+    if request.force and not record.ended_at:
+        return _forced(record, view.now)
+    return record
+
+
+def _forced(record: Record, now: float) -> Record:
+    """Make an execution terminal although something of it may be left: its entry stays open, its kill goes on."""
+    verdict = record.verdict
+    assert verdict is not None
+    if verdict.retry:
+        record = abort_instead(record, now)
+    return msgspec.structs.replace(show_at_last(record, now), forced=True)
+
+
+def _enforce_deadlines(view: View) -> Action | None:
+    record = view.record
+    if record.stage is Stage.DONE:
+        return None
+    running = deadlines(record, view.options)
+    if not running or running[0].at > view.now:
+        return None
+    name, seconds = running[0].name, running[0].seconds
+    phase, kind, code = _DEADLINE_VERDICTS[name]
+    message = f"the {name} deadline of {seconds:g} s has passed (last: {record.phase.title} {record.reason})".strip()
+    error = ExecutionError(code=code, message=message, kind=kind)
+    verdict = Verdict(phase=phase, at=view.now, error=error, kill=True, hidden=True)
+    return Step(give_verdict(record, view.options, view.policy, verdict))
+
+
+_DEADLINE_VERDICTS = {
+    "queued": (Phase.PERMANENT_FAILURE, ErrorKind.SYSTEM, "QueuedTimeout"),
+    "pending": (Phase.RETRYABLE_FAILURE, ErrorKind.SYSTEM, "PendingTimeout"),
+    "attempt": (Phase.RETRYABLE_FAILURE, ErrorKind.USER, "TimeoutExpired"),
+    "total": (Phase.PERMANENT_FAILURE, ErrorKind.USER, "DeadlineExceeded"),
+}
+
+
+def _give_up_waiting_for_a_kill(view: View) -> Action | None:
+    """Show what was hidden when the kill is not confirmed for too long; the engine keeps killing."""
+    record, verdict = view.record, view.record.verdict
+    if verdict is None or record.ended_at or not verdict.hidden or record.stage is Stage.DONE:
+        return None
+    if view.now < verdict.at + view.policy.kill_deadline:
+        return None
+    return Step(_forced(record, view.now))
+
+
+def _resolve_unknown_start(view: View) -> Action | None:
+    record, intent, traits = view.record, view.record.intent, view.traits
+    if record.stage is not Stage.STARTING or intent is None:
+        return None
+    if view.fresh:
+        return _first_call(view)
+    if not intent.unknown_since:
+        intent = msgspec.structs.replace(
+            intent, unknown_since=view.now, reason="the engine stopped while the start was under way"
+        )
+        return Step(msgspec.structs.replace(record, intent=intent))
+    if record.quarantine or traits is None:
+        return _wait(view, None)
+    if view.now < record.not_before:
+        return _wait(view, record.not_before)
+    if view.options.task_type in view.policy.unknown_start_again and record.verdict is None:
+        return Begin()
+    match traits.start:
+        case Idempotent(window=window) if window is None or view.now < intent.written_at + window:
+            return Begin()
+        case Findable():
+            return FindJobs()
+        case Idempotent() | AtMostOnce():
+            return Step(_lost(view))
+        case _:
+            return Start()
+
+
+def _first_call(view: View) -> Action:
+    """Make the call that the intent announces, unless the execution was ended before it."""
+    if view.record.verdict is None:
+        return Start()
+    record = msgspec.structs.replace(view.record, intent=None, created=False, stage=Stage.ENDING)
+    return Step(record)
+
+
+def _lost(view: View) -> Record:
+    """Give up on a start of which nothing can be told; its ledger entry stays until a person clears it."""
+    record = view.record
+    intent = record.intent
+    assert intent is not None
+    if record.verdict is None:
+        error = system_error("StartOutcomeUnknown", f"whether the job was started is not known: {intent.reason}")
+        verdict = Verdict(phase=Phase.PERMANENT_FAILURE, at=view.now, error=error)
+        record = give_verdict(record, view.options, view.policy, verdict)
+    done = conclude(record, view.options, view.policy, view.now)
+    return msgspec.structs.replace(done, stage=Stage.DONE, intent=intent)
+
+
+def _stay_in_quarantine(view: View) -> Action | None:
+    if not view.record.quarantine or view.record.verdict is not None:
+        return None
+    return _wait(view, None)
+
+
+def _ready(view: View) -> Action:
+    record, traits = view.record, view.traits
+    if view.now < record.not_before and not (view.woken and record.phase is Phase.WAITING_FOR_CACHE):
+        return _wait(view, record.not_before)
+    if traits is None:
+        return _wait_showing(view, Phase.QUEUED, view.absent)
+    if view.options.cache is not None and not record.cache and traits.uses_cache:
+        return CacheLookup()
+    if view.gate:
+        return _wait_showing(view, Phase.WAITING_FOR_RESOURCES, view.gate)
+    return Begin() if traits.has_effect else Start()
+
+
+def _wait_showing(view: View, phase: Phase, reason: str) -> Action:
+    shown = report(view.record, phase, reason, view.now)
+    return _wait(view, None) if shown is view.record else Step(shown)
+
+
+def _live(view: View) -> Action:
+    record = view.record
+    if view.traits is None:
+        return _wait_showing(view, record.phase, view.absent)
+    if view.woken or view.now >= record.next_check:
+        return Check()
+    return _wait(view, record.next_check)
+
+
+def _children(view: View) -> Action:
+    if view.woken or view.now >= view.record.next_check:
+        return TendChildren()
+    return _wait(view, view.record.next_check)
+
+
+def _ending(view: View) -> Action:
+    record, verdict, traits = view.record, view.record.verdict, view.traits
+    assert verdict is not None
+    if _has_cache_duty(view.options, record, verdict):
+        return CachePut()
+    if verdict.kill and record.children:
+        return KillChildren(_kill_reason(record)) if _due(view) else _wait(view, record.next_check)
+    finalizes = record.created and traits is not None and traits.finalizes
+    if not (verdict.kill and record.created) and not finalizes:
+        return Step(_over(view, record, verdict))
+    if traits is None or not _due(view):
+        return _wait(view, record.next_check or None)
+    return KillJob(_kill_reason(record)) if verdict.kill else Finalize()
+
+
+def _has_cache_duty(options: Options, record: Record, verdict: Verdict) -> bool:
+    """Tell whether outputs are to be put into the task cache, or a reservation there is to be released."""
+    if record.cache != "miss" or not record.cache_key or options.cache is None:
+        return False
+    return verdict.phase is Phase.SUCCESS or (options.cache.serializable and not verdict.retry)
+
+
+def _over(view: View, record: Record, verdict: Verdict) -> Record:
+    """Go on from an attempt of which nothing is left; what was hidden is shown as a report of its own."""
+    if verdict.hidden and verdict.retry and not record.kill and not record.phase.is_terminal:
+        return show_verdict(record, view.now)
+    return conclude(record, view.options, view.policy, view.now)
+
+
+def _due(view: View) -> bool:
+    return view.woken or view.now >= view.record.next_check
+
+
+def _kill_reason(record: Record) -> str:
+    verdict = record.verdict
+    return verdict.error.message if verdict is not None and verdict.error else "cleanup"
+
+
+def _done(view: View) -> Action:
+    del view
+    return Wait(None)
+
+
+def _starting(view: View) -> Action:
+    raise AssertionError(f"{view.record.uid} is starting without an intent")
+
+
+def _wait(view: View, until: float | None) -> Wait:
+    """Wait, but never beyond a deadline or the end of patience with a kill."""
+    times = [deadline.at for deadline in deadlines(view.record, view.options)[:1]]
+    verdict = view.record.verdict
+    if verdict is not None and verdict.hidden and not view.record.ended_at:
+        times.append(verdict.at + view.policy.kill_deadline)
+    if until is not None:
+        times.append(until)
+    return Wait(min(times) if times else None)
+
+
+_RULES: tuple[Rule, ...] = (
+    _take_in_requests,
+    _enforce_deadlines,
+    _give_up_waiting_for_a_kill,
+    _resolve_unknown_start,
+    _stay_in_quarantine,
+)
+
+_BY_STAGE: dict[Stage, Callable[[View], Action]] = {
+    Stage.READY: _ready,
+    Stage.STARTING: _starting,
+    Stage.LIVE: _live,
+    Stage.CHILDREN: _children,
+    Stage.ENDING: _ending,
+    Stage.DONE: _done,
+}

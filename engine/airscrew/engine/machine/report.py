@@ -1,0 +1,75 @@
+"""
+What is shown of an execution, and what the ledger says of it: both follow from the record alone.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from airscrew.idl.ids import AttemptKey
+from airscrew.idl.phase import Phase, TaskInfo, may_follow
+from airscrew.state.records import LedgerEntry, LedgerState, Options, PhaseEvent, Record
+
+
+def report(record: Record, phase: Phase, reason: str, now: float, info: TaskInfo | None = None) -> Record:
+    """
+    Show a phase; nothing changes when it is what is shown already.
+
+    A phase that may not follow the last one is a defect of the executor: the last one stays, and the reason says so.
+    The
+    version grows with every report of an attempt, so that (attempt, version) orders and names them.
+    """
+    info = record.info if info is None else info
+    if phase is record.phase and reason == record.reason and info == record.info:
+        return record
+    if not may_follow(record.phase, phase):
+        reason = f"{reason} ({phase.title} reported after {record.phase.title}: ignored)".lstrip()
+        phase = record.phase
+    since = record.since if phase is record.phase else now
+    return msgspec.structs.replace(
+        record, phase=phase, reason=reason, info=info, version=record.version + 1, since=since
+    )
+
+
+def ledger_entry(record: Record, options: Options, execution: str) -> LedgerEntry | None:
+    """Tell what may lie outside for the current attempt; None when certainly nothing does."""
+    intent = record.intent
+    if intent is None and not record.created:
+        return None
+    if intent is not None and intent.unknown_since:
+        state, note = LedgerState.UNKNOWN, intent.reason
+    elif intent is not None:
+        state, note = LedgerState.INTENT, ""
+    else:
+        state, note = LedgerState.KNOWN, ""
+    since = intent.written_at if intent is not None else record.started_at
+    return LedgerEntry(
+        execution=execution,
+        uid=options.uid,
+        executor=record.executor,
+        attempt=record.attempt,
+        state=state,
+        since=since,
+        note=note,
+    )
+
+
+def phase_event(record: Record, options: Options, execution: str, key: AttemptKey, now: float) -> PhaseEvent:
+    """Make the event of the report that the record shows."""
+    return PhaseEvent(
+        id=f"{record.uid}-{record.attempt}-{record.version}",
+        execution=execution,
+        uid=record.uid,
+        task_type=options.task_type,
+        attempt=record.attempt,
+        version=record.version,
+        phase=record.phase,
+        reason=record.reason,
+        occurred_at=record.info.occurred_at or record.since,
+        reported_at=now,
+        key=key,
+        executor=record.executor,
+        info=record.info,
+        error=record.verdict.error if record.verdict is not None else record.error,
+        output_uri=record.output_uri,
+    )

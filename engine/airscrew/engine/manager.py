@@ -1,0 +1,240 @@
+"""
+The engine on a machine: home folder, lock, store, executors, socket; opened in order and closed in reverse.
+
+Guarantees: one process at a time is a store's engine (the lock is taken before the store is opened for work and given back last);
+whatever fails on the way up closes what was opened; a problem of one executor, or of the socket, does not keep the engine down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import TYPE_CHECKING
+
+from airscrew.engine.clock import Clock, SystemClock
+from airscrew.engine.config import EngineSettings, WorkKind, WorkScope
+from airscrew.engine.core import Core, CoreParts, ensure_installation, executor_view, open_core
+from airscrew.engine.dataplane import LocalDataPlane
+from airscrew.engine.machine import Policy
+from airscrew.engine.outbox import FileSink, LogSink, Sink
+from airscrew.engine.registry import Registry, discover
+from airscrew.engine.service.reader import Reader
+from airscrew.engine.service.service import StoreViewer
+from airscrew.engine.taskcache import StoreTaskCache
+from airscrew.engine.timebase import Anchor, LinuxBootClock, write_anchor
+from airscrew.state.errors import StoreError
+from airscrew.state.lock import EngineLock
+from airscrew.state.urls import open_store
+
+if TYPE_CHECKING:
+    from airscrew.engine.api.model import EngineApi
+    from airscrew.state.store import Store
+
+log = logging.getLogger("airscrew.manager")
+
+ANCHOR_SECONDS = 60.0
+RETENTION_SECONDS = 3600.0
+PROCESS_EXECUTOR = "process"
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: EngineSettings,
+    *,
+    work: WorkScope,
+    serve_socket: bool = True,
+    registry: Registry | None = None,
+    clock: Clock | None = None,
+    random: Random | None = None,
+) -> AsyncIterator[EngineApi]:
+    """
+    Be the engine of a store until the body ends; then drain.
+
+    Args:
+        settings: What the operator decided.
+        work: Which executions are worked on.
+        serve_socket: Whether others of this machine may reach it by the socket beside the store.
+        registry: Executors of an embedding program, kept open after this engine; None to find the installed ones.
+        clock: The machine's clocks.
+        random: A source of randomness.
+
+    Raises:
+        StoreBusyError: Another process is the store's engine.
+        UsageError: The home cannot be used; says why.
+    """
+    clock, random = clock or SystemClock(), random or SystemRandom()
+    async with AsyncExitStack() as stack:
+        prepare_home(settings)
+        if settings.store_url.startswith("sqlite:"):
+            stack.enter_context(EngineLock(settings.store_file))
+        store = await stack.enter_async_context(open_store(settings.store_url))
+        found = registry or find_executors(settings, is_serving=work.kind is WorkKind.ALL)
+        if registry is None:
+            stack.push_async_callback(_close, found)
+        found.check_conflicts()
+        parts = await make_parts(settings, store, found, clock=clock, random=random, work=work)
+        core = await stack.enter_async_context(open_core(parts))
+        await stack.enter_async_context(_beside(core, store, settings, serve_socket=serve_socket))
+        yield core.api
+
+
+@asynccontextmanager
+async def open_viewer(settings: EngineSettings) -> AsyncIterator[EngineApi]:
+    """Show what a store holds without being its engine; a store that is not there is an empty one."""
+    async with AsyncExitStack() as stack:
+        exists = not settings.store_url.startswith("sqlite:") or settings.store_file.exists()
+        store = await stack.enter_async_context(open_store(settings.store_url if exists else "memory:"))
+        installation = await ensure_installation(store, SystemRandom())
+        data = make_data(settings, store)
+        registry = find_executors(settings, is_serving=False)
+        yield StoreViewer(
+            store=store,
+            reader=Reader(store, installation, data.output_prefix),
+            desk=data,
+            list_executors=lambda: [executor_view(one.id, registry, None, 0.0) for one, _, _ in registry.all()],
+        )
+
+
+def prepare_home(settings: EngineSettings) -> None:
+    """Make the home folder, for its owner alone."""
+    for folder in (settings.home_path, settings.home_path / "data", settings.home_path / "executors"):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def find_executors(settings: EngineSettings, *, is_serving: bool) -> Registry:
+    """Find the installed executors, and leave out those that the settings do not want."""
+    candidates = discover()
+    enabled = settings.enabled_executors
+    disabled = {one.id for one in candidates if enabled is not None and one.id not in enabled}
+    wants_processes = settings.process_executor
+    if wants_processes is False or (wants_processes is None and is_serving):
+        disabled.add(PROCESS_EXECUTOR)
+    registry = Registry(defaults=dict(settings.default_for_task_types))
+    registry.add(candidates, disabled=frozenset(disabled))
+    return registry
+
+
+def make_data(settings: EngineSettings, store: Store) -> LocalDataPlane:
+    """Make the data plane that the settings describe."""
+    return LocalDataPlane.make(
+        store=store,
+        base=settings.data_uri,
+        secrets=settings.secrets,
+    )
+
+
+async def make_parts(
+    settings: EngineSettings, store: Store, registry: Registry, *, clock: Clock, random: Random, work: WorkScope
+) -> CoreParts:
+    """Put together what an engine is made of."""
+    data = make_data(settings, store)
+    timeouts = settings.timeouts
+    sinks: list[Sink] = [LogSink(), FileSink(settings.home_path / "events.jsonl")]
+    return CoreParts(
+        store=store,
+        registry=registry,
+        data=data,
+        cache=StoreTaskCache.make(store, data, clock),
+        clock=clock,
+        boot=LinuxBootClock(),
+        random=random,
+        sinks=sinks,
+        policy=Policy(
+            system_retries=settings.retries.system,
+            check_failures=settings.retries.check_failures,
+            kill_deadline=settings.kill_deadline,
+        ),
+        timeouts={
+            "queued": timeouts.queued,
+            "pending": timeouts.pending,
+            "attempt": timeouts.attempt,
+            "total": timeouts.total,
+        },
+        executor_config={name: dict(config) for name, config in settings.executors.items()},
+        state_directory=str(settings.home_path / "executors"),
+        scope=work,
+        workers=settings.workers,
+        drain_seconds=settings.drain_seconds,
+    )
+
+
+@asynccontextmanager
+async def _beside(
+    core: Core, store: Store, settings: EngineSettings, *, serve_socket: bool
+) -> AsyncIterator[None]:
+    """What runs beside the loop: the anchor of time, retention, the socket."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_keep_anchor(core, store), name="anchor"),
+            group.create_task(_keep_retention(core, settings), name="retention"),
+        ]
+        stop = asyncio.Event()
+        if serve_socket:
+            group.create_task(_serve(core, settings, stop), name="socket")
+        try:
+            yield
+        finally:
+            stop.set()
+            for task in tasks:
+                task.cancel()
+
+
+async def _keep_anchor(core: Core, store: Store) -> None:
+    boot = LinuxBootClock()
+    while True:
+        await asyncio.sleep(ANCHOR_SECONDS)
+        with suppress(StoreError):
+            anchor = Anchor(time=core.clock.now(), boot_id=boot.boot_id(), uptime=boot.uptime())
+            await write_anchor(store, anchor)
+
+
+async def _keep_retention(core: Core, settings: EngineSettings) -> None:
+    age = settings.retention.finished_age
+    while age > 0:
+        await asyncio.sleep(RETENTION_SECONDS)
+        with suppress(StoreError):
+            await core.api.prune(older_than_seconds=age, keep=settings.retention.keep)
+
+
+async def _serve(core: Core, settings: EngineSettings, stop: asyncio.Event) -> None:
+    """Serve the socket beside the store; the import is left to a thread, so that a short task does not wait for it."""
+    from airscrew.engine.api.address import parse_address, socket_beside
+
+    imported = asyncio.get_running_loop().run_in_executor(None, _import_server)
+    async with AsyncExitStack() as stack:
+        serving, info = await imported
+        if stop.is_set():
+            return
+        try:
+            await stack.enter_async_context(serving(core.api, socket_beside(settings.store_file), info(settings)))
+            if settings.listen:
+                address = parse_address(settings.listen)
+                files = settings.token_path
+                await stack.enter_async_context(serving(core.api, address, info(settings), token_file=files))
+        except OSError as error:
+            log.warning("the socket cannot be served", extra={"error": str(error)})
+        await stop.wait()
+
+
+def _import_server() -> tuple[Callable[..., object], Callable[[EngineSettings], object]]:
+    from airscrew.engine.api.adapter import ServerInfo
+    from airscrew.engine.api.server import serving
+
+    def info(settings: EngineSettings) -> ServerInfo:
+        return ServerInfo(version=version("airscrew"), pid=os.getpid(), started_at=time.time(), home=settings.home)
+
+    return serving, info
+
+
+async def _close(registry: Registry) -> None:
+    for name, problem in (await registry.close()).items():
+        log.warning("an executor did not close", extra={"executor": name, "problem": problem})
+
+

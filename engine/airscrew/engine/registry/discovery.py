@@ -1,0 +1,39 @@
+"""
+Finding executors by the entry-point group ``airscrew.executors``: each load error is contained and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+
+from airscrew.engine.executor import Executor
+from airscrew.engine.registry.registry import Candidate
+
+GROUP = "airscrew.executors"
+
+
+def discover(found: Iterable[EntryPoint] | None = None) -> list[Candidate]:
+    """
+    List the installed executors, those that do not load included, sorted by name.
+
+    Args:
+        found: The entry points to look at; None for those installed.
+    """
+    chosen = entry_points(group=GROUP) if found is None else found
+    return [_load(point) for point in sorted(chosen, key=lambda point: point.name)]
+
+
+def _load(point: EntryPoint) -> Candidate:
+    version = point.dist.version if point.dist is not None else ""
+    try:
+        loaded: object = point.load()
+    except Exception as error:  # noqa: BLE001 - a stranger's module concerns that plugin alone
+        return Candidate(id=point.name, origin=point.value, version=version, problem=_one_line(error))
+    if isinstance(loaded, type) and issubclass(loaded, Executor):
+        return Candidate(id=point.name, origin=point.value, version=version, make=loaded)
+    return Candidate(id=point.name, origin=point.value, version=version, problem=f"{point.value} is no Executor class")
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]

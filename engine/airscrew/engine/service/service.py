@@ -1,0 +1,238 @@
+"""
+``EngineApi`` by the process that is the store's engine, and, for reading alone, by any process.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+from typing_extensions import override
+
+from airscrew.engine.api.model import (
+    ApiError,
+    EngineApi,
+    ExecutionView,
+    ExecutorView,
+    LeakView,
+    ListReply,
+    ListRequest,
+    LogChunk,
+    OutputsView,
+    SubmitReply,
+    SubmitRequest,
+)
+from airscrew.engine.clock import Clock
+from airscrew.engine.service.prune import Pruner
+from airscrew.engine.service.reader import Found, Reader, parse_name
+from airscrew.engine.service.submission import Submitter, read_template_value
+from airscrew.state import keys
+from airscrew.state.records import LedgerState, Request, Stage, encode
+from airscrew.state.store import ANY, Compare, Delete, Put, Store
+
+
+class ReadingDesk(Protocol):
+    """What showing an execution needs of the data plane."""
+
+    async def read_values(self, found: Found, template: object) -> OutputsView:
+        """Read inputs and outputs."""
+        ...
+
+    def read_log(
+        self, found: Found, attempt: int, *, follow: bool, is_over: Callable[[], Awaitable[bool]]
+    ) -> AsyncIterator[bytes]:
+        """Read an attempt's log; with ``follow`` until it is over."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class StoreViewer(EngineApi):
+    """
+    Shows what is stored; whatever would change something is refused.
+
+    Attributes:
+        store: Where executions are.
+        reader: Reads them.
+        desk: Reads their values and logs.
+        list_executors: Shows what is installed.
+    """
+
+    store: Store
+    reader: Reader
+    desk: ReadingDesk
+    list_executors: Callable[[], list[ExecutorView]]
+
+    @override
+    async def submit(self, request: SubmitRequest) -> SubmitReply:
+        raise self._refusal("submit")
+
+    @override
+    async def get(self, execution: str) -> ExecutionView:
+        return self.reader.show(await self.reader.find(execution))
+
+    @override
+    async def list(self, request: ListRequest) -> ListReply:
+        return await self.reader.list(request)
+
+    @override
+    def watch(self, execution: str) -> AsyncIterator[ExecutionView]:
+        return self.reader.watch(execution)
+
+    @override
+    async def outputs(self, execution: str) -> OutputsView:
+        found = await self.reader.find(execution)
+        return await self.desk.read_values(found, await self._template(found))
+
+    @override
+    async def kill(self, execution: str, reason: str, *, force: bool = False) -> None:
+        raise self._refusal("kill")
+
+    @override
+    async def retry(self, execution: str, *, force: bool = False) -> SubmitReply:
+        raise self._refusal("retry")
+
+    @override
+    async def logs(
+        self, execution: str, *, attempt: int | None = None, follow: bool = False
+    ) -> AsyncIterator[LogChunk]:
+        found = await self.reader.find(execution)
+        last = found.record.attempt
+        if attempt is not None and not 0 <= attempt <= last:
+            raise ApiError("not_found", f"{found.execution} has no attempt {attempt}; its last one is {last}")
+        number = last if attempt is None else attempt
+
+        async def is_over() -> bool:
+            now = await self.reader.find(execution)
+            return now.record.attempt != number or now.record.verdict is not None or now.record.stage is Stage.DONE
+
+        async for data in self.desk.read_log(found, number, follow=follow, is_over=is_over):
+            yield LogChunk(data=data, attempt=number)
+
+    @override
+    async def leaks(self) -> builtins.list[LeakView]:
+        return await self.reader.leaks()
+
+    @override
+    async def clear_leak(self, key: str) -> None:
+        raise self._refusal("clear a ledger entry")
+
+    @override
+    async def prune(self, *, older_than_seconds: float, keep: int = 0, dry_run: bool = False) -> builtins.list[str]:
+        raise self._refusal("prune")
+
+    @override
+    async def executors(self) -> builtins.list[ExecutorView]:
+        return self.list_executors()
+
+    async def _template(self, found: Found) -> object:
+        stored = await self.store.get(keys.template_key(found.options.template))
+        if stored is None:
+            raise ApiError("failed", f"the template of {found.execution} is gone from the store")
+        return read_template_value(stored.value)
+
+    def _refusal(self, what: str) -> ApiError:
+        return ApiError("unavailable", f"no engine is running: nothing here can {what}")
+
+
+@dataclass(slots=True, kw_only=True)
+class EngineService(StoreViewer):
+    """
+    The whole interface, by the store's engine.
+
+    Attributes:
+        submitter: Accepts executions.
+        pruner: Forgets them.
+        clock: The engine's time.
+        is_draining: Whether nothing new is taken.
+        on_submit: Called with the name of what was accepted.
+    """
+
+    submitter: Submitter
+    pruner: Pruner
+    clock: Clock
+    is_draining: Callable[[], bool]
+    on_submit: Callable[[str], None]
+
+    @override
+    async def submit(self, request: SubmitRequest) -> SubmitReply:
+        if self.is_draining():
+            raise ApiError("unavailable", "the engine is stopping; submit the same again to the next one")
+        reply = await self.submitter.submit(request)
+        self.on_submit(reply.execution)
+        return reply
+
+    @override
+    async def kill(self, execution: str, reason: str, *, force: bool = False) -> None:
+        found = await self.reader.find(execution)
+        if found.record.stage is Stage.DONE:
+            return
+        await self._ask(found, Request(what="kill", reason=reason or "killed", force=force, at=self.clock.now()))
+
+    @override
+    async def retry(self, execution: str, *, force: bool = False) -> SubmitReply:
+        found = await self.reader.find(execution)
+        if found.record.quarantine:
+            await self._ask(found, Request(what="retry", force=force, at=self.clock.now()))
+            return SubmitReply(execution=str(found.execution), uid=found.options.uid, created=False)
+        if not found.record.ended_at:
+            raise ApiError("invalid", f"{found.execution} is not over: kill it first, or wait")
+        if found.record.stage is not Stage.DONE and not force:
+            raise ApiError("invalid", f"something of {found.execution} is not gone yet: wait, or use --force")
+        return await self.submit(await self._again(found))
+
+    @override
+    async def clear_leak(self, key: str) -> None:
+        for name, found, entry in await self.reader.ledger():
+            if found != key:
+                continue
+            if entry.state is not LedgerState.UNKNOWN:
+                raise ApiError("invalid", f"ledger entry {key} is {entry.state}: the engine itself sees to it")
+            execution = parse_name(entry.execution)
+            record = await self.store.get(keys.record_key(execution))
+            if record is None:
+                await self.store.txn([], [Delete(name)])
+                return
+            await self._ask(await self.reader.find(entry.execution), Request(what="clear", at=self.clock.now()))
+            return
+        raise ApiError("not_found", f"there is no open ledger entry {key}; `airscrew leaks` lists them")
+
+    @override
+    async def prune(self, *, older_than_seconds: float, keep: int = 0, dry_run: bool = False) -> builtins.list[str]:
+        before = self.clock.now() - older_than_seconds
+        return await self.pruner.prune(ended_before=before, keep=keep, dry_run=dry_run)
+
+    async def _ask(self, found: Found, request: Request) -> None:
+        """Leave a request for the owner, if the execution is still there."""
+        key = keys.request_key(found.execution, request.what)
+        spec = keys.spec_key(found.execution)
+        result = await self.store.txn([Compare(spec, ANY)], [Put(key, encode(request))])
+        if not result.succeeded:
+            raise ApiError("not_found", f"{found.execution} is gone")
+
+    async def _again(self, found: Found) -> SubmitRequest:
+        """Make the request that runs an execution once more, under a new name."""
+        options = found.options
+        stored = await self.store.get(keys.template_key(options.template))
+        if stored is None:
+            raise ApiError("failed", f"the template of {found.execution} is gone from the store")
+        return SubmitRequest(
+            namespace=found.execution.namespace,
+            template=stored.value[1:],
+            wire=options.wire,
+            input_uri=options.input_uri,
+            labels=options.labels,
+            annotations=options.annotations,
+            environment=options.environment,
+            executor=options.executor,
+            overrides=msgspec.json.decode(msgspec.json.encode(options.overrides)),
+            service_account=options.service_account,
+            interruptible=options.interruptible,
+            max_attempts=options.max_attempts,
+            timeouts=options.timeouts,
+            cache_overwrite=bool(options.cache and options.cache.overwrite),
+            cache_skip=options.cache is None,
+            origin=str(found.execution),
+        )

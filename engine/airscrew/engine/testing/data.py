@@ -1,0 +1,179 @@
+"""
+A data plane and a resource manager in memory, for executors under test.
+
+Files live in a dictionary by URI; those with the scheme ``file`` are real files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from airscrew.engine.errors import PermanentError
+from airscrew.engine.executor import Locations
+
+if TYPE_CHECKING:
+    from flyteidl.core.literals_pb2 import LiteralMap
+
+_VARIABLE = re.compile(r"\{\{\s*[.$]([A-Za-z]\w*)(?:\.(\w+))?\s*\}\}")
+
+
+@dataclass(slots=True, kw_only=True)
+class MemoryData:
+    """
+    The data plane of one attempt.
+
+    Attributes:
+        literals: The inputs.
+        locations: Where the attempt reads and writes.
+        key: The attempt's key.
+        namespace: The attempt's namespace.
+        secrets: Values by ``key`` or ``group/key``.
+        files: What was written, by URI.
+    """
+
+    literals: LiteralMap
+    locations: Locations
+    key: str
+    namespace: str
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+    async def read_inputs(self) -> LiteralMap:
+        """Read the inputs: a copy, so that nobody changes another call's."""
+        from flyteidl.core.literals_pb2 import LiteralMap
+
+        copy = LiteralMap()
+        copy.CopyFrom(self.literals)
+        return copy
+
+    async def place_inputs(self) -> None:
+        """Write the inputs to their location."""
+        await self.write_bytes(self.locations.input_uri, self.literals.SerializeToString(deterministic=True))
+
+    async def render(self, texts: Sequence[str]) -> list[str]:
+        """Replace the variables that have a value."""
+        return [_VARIABLE.sub(self._value, text) for text in texts]
+
+    async def read_secret(self, group: str, key: str) -> str:
+        """Read a secret that the test has given."""
+        name = f"{group}/{key}" if group else key
+        if name not in self.secrets:
+            raise PermanentError(f"there is no secret {name!r}", code="SecretNotFound")
+        return self.secrets[name]
+
+    async def read_bytes(self, uri: str) -> bytes:
+        """Read a file."""
+        if uri.startswith("file:"):
+            return _path(uri).read_bytes()
+        if uri not in self.files:
+            raise FileNotFoundError(uri)
+        return self.files[uri]
+
+    async def write_bytes(self, uri: str, data: bytes) -> None:
+        """Write a file."""
+        if uri.startswith("file:"):
+            path = _path(uri)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        else:
+            self.files[uri] = data
+
+    def _value(self, match: re.Match[str]) -> str:
+        name, part = match[1].lower(), match[2]
+        if name == "inputs" and part:
+            return self._input(part)
+        known = {
+            "input": self.locations.input_uri,
+            "inputprefix": self.locations.input_prefix,
+            "outputprefix": self.locations.output_prefix,
+            "rawoutputdataprefix": self.locations.raw_output_prefix,
+            "checkpointoutputprefix": self.locations.checkpoint_prefix,
+            "prevcheckpointprefix": self.locations.previous_checkpoint_prefix or '""',
+            "tasktemplatepath": self.locations.template_uri,
+            "perretryuniquekey": self.key,
+            "namespace": self.namespace,
+        }
+        if name not in known:
+            raise PermanentError(f"there is no variable {match[0]}", code="BadTaskSpecification")
+        return known[name]
+
+    def _input(self, name: str) -> str:
+        if name not in self.literals.literals:
+            raise PermanentError(f"there is no input {name!r}", code="BadTaskSpecification")
+        primitive = self.literals.literals[name].scalar.primitive
+        kind = primitive.WhichOneof("value")
+        if kind not in {"integer", "float_value", "string_value", "boolean"}:
+            raise PermanentError(f"input {name!r} has no textual form", code="BadTaskSpecification")
+        value: object = getattr(primitive, kind)
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(slots=True)
+class MemoryAllocation:
+    """
+    A resource manager with as many tokens as a test likes.
+
+    Attributes:
+        limits: Tokens by pool; a pool without an entry has no limit.
+        held: Tokens by attempt's key and pool.
+        asked: Every request: key, pool, amount.
+    """
+
+    limits: dict[str, int] = field(default_factory=dict[str, int])
+    held: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    asked: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
+
+    def acquire(self, key: str, pool: str, amount: int) -> bool:
+        """Take tokens; the same again changes nothing."""
+        self.asked.append((key, pool, amount))
+        if (key, pool) in self.held:
+            return True
+        used = sum(count for (_, name), count in self.held.items() if name == pool)
+        if pool in self.limits and used + amount > self.limits[pool]:
+            return False
+        self.held[key, pool] = amount
+        return True
+
+    def release(self, key: str) -> None:
+        """Give back all of an attempt, as the engine does when its ledger entry is struck off."""
+        self.held = {owner: count for owner, count in self.held.items() if owner[0] != key}
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAllocation:
+    """The resource manager as one attempt sees it."""
+
+    shared: MemoryAllocation
+    key: str
+
+    async def acquire(self, pool: str, amount: int) -> bool:
+        """Take tokens for this attempt."""
+        return self.shared.acquire(self.key, pool, amount)
+
+
+def make_locations(root: str, execution: str, attempt: int) -> Locations:
+    """Lay out an attempt's locations below a root URI; with a ``file:`` root its work directory is made."""
+    base = f"{root.rstrip('/')}/{execution}"
+    here = f"{base}/{attempt}"
+    work = _path(f"{here}/work") if root.startswith("file:") else None
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
+    return Locations(
+        input_uri=f"{base}/inputs/inputs.pb",
+        input_prefix=f"{base}/inputs",
+        output_prefix=f"{here}/outputs",
+        raw_output_prefix=f"{here}/raw",
+        checkpoint_prefix=f"{here}/checkpoint",
+        previous_checkpoint_prefix=f"{base}/{attempt - 1}/checkpoint" if attempt else "",
+        template_uri=f"{base}/task.pb",
+        work_directory=str(work or ""),
+    )
+
+
+def _path(uri: str) -> Path:
+    return Path(unquote(urlsplit(uri).path))

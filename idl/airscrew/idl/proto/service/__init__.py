@@ -1,0 +1,5 @@
+"""
+The engine's service.
+
+Written by ``idl/proto/generate``; nothing here MUST be edited by hand.
+"""

@@ -1,0 +1,126 @@
+"""
+The key layout: which key holds what.
+
+Every key of an execution carries its shard, two hexadecimal digits, right after the kind, so that the owner of a shard
+ranges over and watches its own keys alone::
+
+    meta/installation                      the installation's UID, random, written once
+    meta/schema                            the layout's version
+    meta/time                              the anchor of the engine's time
+    template/<hash>                        a template: one byte for its wire form, then its bytes; shared, immutable
+    template-epoch/<hash>                  written by each submission that refers to the template; see ``collector``
+    spec/<ss>/<namespace>/<name>           Options: the immutable part of an execution; claims its name
+    record/<ss>/<namespace>/<name>         Record: the mutable part; written by the shard's owner alone
+    request/<ss>/<namespace>/<name>/<what> what others ask of the owner; deleted in the transaction of its effect
+    child/<ss>/<namespace>/<name>/<item>   under the parent's name: the child's name
+    ledger/<ss>/<attempt key>              an intent, and what became of it; open while something may lie outside
+    event/<life>/<sequence>                the outbox: phase events not yet taken by every sink
+    cursor/<sink>                          how far a sink has taken them
+    dead/<sink>/<life>/<sequence>          events that a sink refused
+    cache/...                              the task cache
+"""
+
+from __future__ import annotations
+
+from airscrew.idl.ids import SHARDS, AttemptKey, ExecutionId
+
+INSTALLATION = "meta/installation"
+SCHEMA = "meta/schema"
+TIME = "meta/time"
+LIFE = "meta/life"
+
+SPECS = "spec/"
+RECORDS = "record/"
+REQUESTS = "request/"
+LEDGER = "ledger/"
+EVENTS = "event/"
+CURSORS = "cursor/"
+DEAD_EVENTS = "dead/"
+TEMPLATES = "template/"
+
+LAYOUT_VERSION = 1
+
+
+def shard_text(shard: int) -> str:
+    """Write a shard as keys carry it."""
+    if not 0 <= shard < SHARDS:
+        raise ValueError(f"shard {shard} is not in 0..{SHARDS - 1}")
+    return f"{shard:02x}"
+
+
+def spec_key(execution: ExecutionId) -> str:
+    """Where the immutable part of an execution is."""
+    return f"spec/{execution.shard:02x}/{execution.namespace}/{execution.name}"
+
+
+def record_key(execution: ExecutionId) -> str:
+    """Where the mutable part of an execution is."""
+    return f"record/{execution.shard:02x}/{execution.namespace}/{execution.name}"
+
+
+def request_prefix(execution: ExecutionId) -> str:
+    """Below which the requests to the owner of an execution are."""
+    return f"request/{execution.shard:02x}/{execution.namespace}/{execution.name}/"
+
+
+def request_key(execution: ExecutionId, what: str) -> str:
+    """Where one request to the owner of an execution is: ``submit``, ``kill``, ``retry``, ``child-<item>``."""
+    return request_prefix(execution) + what
+
+
+def child_prefix(parent: ExecutionId) -> str:
+    """Below which the names of a parent's children are."""
+    return f"child/{parent.shard:02x}/{parent.namespace}/{parent.name}/"
+
+
+def child_key(parent: ExecutionId, item: int) -> str:
+    """Where the name of a parent's child is."""
+    return f"{child_prefix(parent)}{item:08d}"
+
+
+def ledger_key(execution: ExecutionId, key: AttemptKey) -> str:
+    """Where the ledger entry of an attempt is."""
+    return f"ledger/{execution.shard:02x}/{key}"
+
+
+def template_key(content_hash: str) -> str:
+    """Where a template is."""
+    return TEMPLATES + content_hash
+
+
+def template_epoch_key(content_hash: str) -> str:
+    """What each submission that refers to a template writes."""
+    return f"template-epoch/{content_hash}"
+
+
+def event_key(life: int, sequence: int) -> str:
+    """Where the events of one step are, in the order in which this life of the engine made them."""
+    return f"event/{life:08x}/{sequence:012x}"
+
+
+def cursor_key(sink: str) -> str:
+    """Where a sink's cursor is."""
+    return CURSORS + sink
+
+
+def dead_event_key(sink: str, event: str) -> str:
+    """Where an event lies that a sink refused."""
+    return f"dead/{sink}/{event.removeprefix(EVENTS)}"
+
+
+def execution_of(key: str) -> ExecutionId:
+    """
+    Read the execution's name out of a ``spec/``, ``record/`` or ``request/`` key.
+
+    Raises:
+        ValueError: It is another kind of key.
+    """
+    kind, _shard, namespace, name, *_rest = key.split("/")
+    if f"{kind}/" not in {SPECS, RECORDS, REQUESTS}:
+        raise ValueError(f"key {key!r} names no execution")
+    return ExecutionId(namespace, name)
+
+
+def request_of(key: str) -> str:
+    """Read what a ``request/`` key asks for."""
+    return key.split("/", 4)[4]

@@ -1,0 +1,222 @@
+"""
+The file: opening, writing a group, compaction and closing; all of it blocks, and runs where the runner runs it.
+
+``writer`` is used by one job at a time, and between jobs by the loop to judge the next group. ``reader`` is
+the loop's alone.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import final
+
+from airscrew.state.errors import StoreUnavailableError
+from airscrew.state.sqlite.group import Group
+from airscrew.state.sqlite.reader import Reader
+from airscrew.state.sqlite.schema import REVISION_SHIFT, prepare, sync
+
+PAGE_BYTES = 4096
+ROWS_PER_STATEMENT = 256
+"""A group of at most so many rows is one statement, which commits itself: the fewest meetings with the GIL."""
+
+_LOG_COLUMNS = "(id, key, value, prev, created, lease)"
+_LOG_ROW = "(?, ?, ?, ?, ?, ?)"
+_COLUMNS = _LOG_ROW.count("?")
+_PRAGMAS = (
+    "synchronous = FULL",
+    "wal_autocheckpoint = 4096",
+    "journal_size_limit = 16777216",
+    "cache_size = -32768",
+    "cache_spill = OFF",
+    "secure_delete = OFF",
+    "temp_store = MEMORY",
+    "trusted_schema = OFF",
+)
+_READER_PRAGMAS = ("query_only = ON", "busy_timeout = 50", "cache_size = -8192", "trusted_schema = OFF")
+_SUPERSEDED = (
+    "DELETE FROM log WHERE id IN (SELECT prev FROM log WHERE id >= ? AND id < ? AND prev != 0)",
+    "DELETE FROM log WHERE id >= ? AND id < ? AND value IS NULL",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqliteOptions:
+    """
+    How a store in a file is kept.
+
+    Attributes:
+        keep_revisions: How much history to keep at least; older revisions are compacted by and by.
+        cache_bytes: About how much of what was last read and written stays in memory.
+        max_bytes: The file's limit; 0 for none.
+        idle_seconds: How long nothing is asked before the store tidies up.
+    """
+
+    keep_revisions: int = 100_000
+    cache_bytes: int = 32 * 1024 * 1024
+    max_bytes: int = 0
+    idle_seconds: float = 0.02
+
+
+class Seam:
+    """Where the store meets SQLite and the file system; tests put their faults here."""
+
+    def connect(self, path: Path) -> sqlite3.Connection:
+        """Open a connection."""
+        return sqlite3.connect(
+            path,
+            timeout=5,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=ROWS_PER_STATEMENT + 64,
+        )
+
+    def commit(self, write: Callable[[], object]) -> None:
+        """Do what brings a group to the disk."""
+        write()
+
+
+@final
+class Database:
+    """
+    An open store file.
+
+    Attributes:
+        path: Where it is.
+        options: How it is kept.
+        reader: The loop's reads; None while the file is not open.
+        judge: The reads of the writer's own connection, for the loop between two jobs.
+        swept: The newest revision whose superseded rows are deleted.
+        free_pages: How many pages could be given back, when last counted.
+    """
+
+    def __init__(self, path: Path, options: SqliteOptions, seam: Seam) -> None:
+        self.path = path
+        self.reader: Reader | None = None
+        self.judge: Reader | None = None
+        self.swept = 0
+        self.free_pages = 0
+        self.options = options
+        self._seam = seam
+        self._writer: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Open the file, make or migrate it, and read how it stands."""
+        if not self.path.exists():
+            self.path.touch(mode=0o600)
+            sync(self.path.parent)
+        try:
+            writer = self._writer = self._seam.connect(self.path)
+            prepare(writer, self.path)
+            _configure(writer, self.options)
+            # What a failed fsync left in the page cache may not be on the disk: write it there once more.
+            if not _checkpoint(writer):
+                raise StoreUnavailableError(f"another program reads the store {self.path}: end it")
+            reading = self._seam.connect(self.path)
+            self.reader = Reader(reading)
+            for pragma in _READER_PRAGMAS:
+                reading.execute(f"PRAGMA {pragma}")
+            self.judge = Reader(writer)
+            self.swept = self.reader.meta("swept")
+            self.free_pages = self.reader.free_pages()
+        except BaseException:
+            self.close()
+            raise
+
+    def reopen(self) -> None:
+        """Close the file after an error and open it again, to find out what is in it."""
+        self.close()
+        self.open()
+
+    def close(self) -> None:
+        """Close the file; SQLite folds its log into it."""
+        if self.reader is not None:
+            self.reader.close()
+        if self._writer is not None:
+            self._writer.close()
+        self.reader = self.judge = self._writer = None
+
+    def write(self, group: Group) -> None:
+        """Bring a group to the disk, as a whole or not at all."""
+        writer = self._open_writer()
+        if group.writes_rows_alone and group.rows <= ROWS_PER_STATEMENT:
+            self._seam.commit(lambda: writer.execute(_insert(group.rows), group.parameters))
+        else:
+            self._transact(lambda: _write_in_pieces(writer, group))
+
+    def sweep(self, last: int) -> None:
+        """Delete what was superseded up to and with a revision."""
+        writer = self._open_writer()
+        bounds = (self.swept + 1 << REVISION_SHIFT, last + 1 << REVISION_SHIFT)
+
+        def delete() -> None:
+            for statement in _SUPERSEDED:
+                writer.execute(statement, bounds)
+            writer.execute("UPDATE meta SET value = max(value, ?) WHERE name = 'compacted'", (last,))
+            writer.execute("UPDATE meta SET value = ? WHERE name = 'swept'", (last,))
+
+        self._transact(delete)
+        self.swept = last
+        self.free_pages = Reader(writer).free_pages()
+
+    def shrink(self, pages: int, *, fold: bool) -> None:
+        """Give some free pages back; with ``fold``, then fold SQLite's log into the file, so that both shrink."""
+        writer = self._open_writer()
+        self._transact(lambda: writer.execute(f"PRAGMA incremental_vacuum({pages})").fetchall())
+        before, self.free_pages = self.free_pages, Reader(writer).free_pages()
+        if self.free_pages >= before:
+            self.free_pages = 0
+        if fold:
+            _checkpoint(writer)
+
+    def _transact(self, write: Callable[[], object]) -> None:
+        writer = self._open_writer()
+        writer.execute("BEGIN IMMEDIATE")
+        try:
+            write()
+            self._seam.commit(lambda: writer.execute("COMMIT"))
+        finally:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+
+    def _open_writer(self) -> sqlite3.Connection:
+        if self._writer is None:
+            raise StoreUnavailableError(f"the store {self.path} is not open")
+        return self._writer
+
+
+def _configure(connection: sqlite3.Connection, options: SqliteOptions) -> None:
+    mode: tuple[str] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode[0] != "wal":
+        raise StoreUnavailableError(f"SQLite cannot keep a write-ahead log here (it offers {mode[0]!r})")
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+    if options.max_bytes:
+        connection.execute(f"PRAGMA max_page_count = {max(1, options.max_bytes // PAGE_BYTES)}")
+
+
+def _checkpoint(connection: sqlite3.Connection) -> bool:
+    """Fold the log into the file and tell whether that was done; another program's read may be in the way."""
+    row: tuple[int, int, int] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return row[0] == 0
+
+
+def _write_in_pieces(writer: sqlite3.Connection, group: Group) -> None:
+    step = ROWS_PER_STATEMENT * _COLUMNS
+    for begin in range(0, len(group.parameters), step):
+        piece = group.parameters[begin : begin + step]
+        writer.execute(_insert(len(piece) // _COLUMNS), piece)
+    writer.executemany("INSERT INTO leases (id, seconds) VALUES (?, ?)", group.granted)
+    writer.executemany("DELETE FROM leases WHERE id = ?", [(lease,) for lease in group.ended])
+    if group.compacted:
+        compacted = (group.compacted,)
+        writer.execute("UPDATE meta SET value = max(value, ?) WHERE name = 'compacted'", compacted)
+
+
+@cache
+def _insert(rows: int) -> str:
+    """Return the statement that appends so many rows to the log; always the same text, so prepared once."""
+    return f"INSERT INTO log {_LOG_COLUMNS} VALUES " + ", ".join([_LOG_ROW] * rows)  # noqa: S608  # constants alone

@@ -1,0 +1,79 @@
+"""
+When to tidy up, and how much at once: pure.
+
+History older than what is kept goes in pieces, in pauses; when pauses do not come, a piece goes between two
+groups, so that the file's size stays bounded. The room that it leaves is given back in pauses alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SWEEP_REVISIONS = 1000
+"""How many revisions one piece deletes."""
+
+SHRINK_PAGES = 512
+"""How many pages one piece gives back."""
+
+SLACK_PAGES = 256
+"""Free pages that are kept for the next writes."""
+
+URGENT_REVISIONS = 10 * SWEEP_REVISIONS
+"""How far the sweep may lag behind before it no longer waits for a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Delete what was superseded up to and with a revision."""
+
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """Give free pages back; after the last of them, fold SQLite's log."""
+
+    pages: int
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """
+    What the decision rests on.
+
+    Attributes:
+        revision: The newest revision.
+        compacted: The newest revision that is compacted.
+        swept: The newest revision that is swept.
+        free_pages: How many pages are free.
+    """
+
+    revision: int
+    compacted: int
+    swept: int
+    free_pages: int
+
+
+def next_piece(standing: Standing, *, keep_revisions: int, idle: bool, squeeze: bool) -> Sweep | Shrink | None:
+    """
+    Return what to tidy next; None when nothing is due.
+
+    Args:
+        standing: How the store stands.
+        keep_revisions: How much history to keep at least.
+        idle: Whether nothing waits.
+        squeeze: Whether there was no room for a write: then all history goes, and at once.
+    """
+    target = standing.compacted
+    if squeeze:
+        target = standing.revision
+    elif standing.revision - standing.compacted >= keep_revisions + SWEEP_REVISIONS:
+        target = standing.revision - keep_revisions
+    lag = target - standing.swept
+    if lag > 0 and (idle or squeeze or lag > URGENT_REVISIONS):
+        return Sweep(min(target, standing.swept + SWEEP_REVISIONS))
+    spare = standing.free_pages - SLACK_PAGES
+    if idle and lag <= 0 and spare > 0:
+        return Shrink(min(spare, SHRINK_PAGES), is_last=spare <= SHRINK_PAGES)
+    return None

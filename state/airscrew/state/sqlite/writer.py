@@ -1,0 +1,360 @@
+"""
+The one writer: it takes what waits, judges it, brings it to the disk and answers; and it tidies up in pauses.
+
+All of it runs on the loop but the jobs it hands to the runner, one at a time. While one is out nothing is
+judged, so a group always begins from what is on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar, final
+
+from typing_extensions import override
+
+from airscrew.state.errors import StoreError, StoreFullError, StoreUnavailableError
+from airscrew.state.feed import Feed
+from airscrew.state.leases import LeaseBook, LeaseTimer
+from airscrew.state.sqlite.database import Database
+from airscrew.state.sqlite.failures import translate
+from airscrew.state.sqlite.group import Group, Lookup, Place, Request, Revoke, Row, Transaction
+from airscrew.state.sqlite.reader import Reader
+from airscrew.state.sqlite.rowcache import RowCache
+from airscrew.state.sqlite.runner import Runner
+from airscrew.state.sqlite.upkeep import Shrink, Standing, Sweep, next_piece
+from airscrew.state.store import Event, TxnResult
+
+GROUP_ROWS = 128
+"""A group takes no more requests once it writes so many rows: judging must not hold the loop for long."""
+
+AnswerT = TypeVar("AnswerT")
+AnyRequest = Request[TxnResult] | Request[int] | Request[None]
+
+
+@final
+class Writer:
+    """
+    The queue, the group on its way, and the file.
+
+    Attributes:
+        flight: The group that is on its way to the disk; None while there is none.
+        feed: What watches read from.
+        cache: Committed rows in memory.
+        book: The living leases.
+        last_lease: The id of the lease that was granted last.
+    """
+
+    def __init__(self, database: Database, runner: Runner, book: LeaseBook) -> None:
+        self.flight: Group | None = None
+        self.feed = Feed(older=self._events)
+        self.cache = RowCache(database.options.cache_bytes)
+        self.book = book
+        self.last_lease = 0
+        self._lease_timer = LeaseTimer(book, self.expire)
+        self._loop = asyncio.get_running_loop()
+        self._database = database
+        self._runner = runner
+        self._options = database.options
+        self._queue: deque[AnyRequest] = deque()
+        self._reader: Reader | None = None
+        self._busy = False
+        self._scheduled = False
+        self._closed = ""
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._last_group_at = 0.0
+        self._tidied_last = False
+        self._tidying_failed = False
+        self._squeezing = False
+
+    async def begin(self) -> None:
+        """Open the file."""
+        opened: asyncio.Future[None] = self._loop.create_future()
+
+        def done(error: Exception | None) -> None:
+            self._busy = False
+            if error is None and not self._closed:
+                self._take_over()
+            if not opened.done():
+                opened.set_result(None) if error is None else opened.set_exception(self._translate(error))
+
+        self._busy = True
+        self._runner.submit(self._database.open, done)
+        await opened
+        self._next()
+
+    async def drain(self) -> None:
+        """Finish what was asked before."""
+        with suppress(StoreError):
+            await self.settle_queue()
+
+    def end(self) -> None:
+        """Refuse all that comes, and close the file after the job that is out."""
+        self._closed = f"the store {self._database.path} is closed"
+        self._lease_timer.cancel()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self.feed.close(self._closed)
+        self._refuse_queue(StoreUnavailableError(self._closed))
+        self._reader = None
+        self._runner.stop(self._database.close)
+
+    def check_open(self) -> None:
+        """Raise once the store is closed."""
+        if self._closed:
+            raise StoreUnavailableError(self._closed)
+
+    def ask(self, request: Request[AnswerT]) -> asyncio.Future[AnswerT]:
+        """Put a request into the queue; its future is answered when its group is on the disk."""
+        self.check_open()
+        self._queue.append(request)  # type: ignore[arg-type]  # AnswerT is one of AnyRequest's
+        self._schedule()
+        return request.future
+
+    async def settle_queue(self) -> None:
+        """Wait until all that was asked before is answered; open the file again if it is not open."""
+        await self.ask(Transaction(self._loop.create_future(), (), ()))
+
+    async def read(self, read: Callable[[Reader], AnswerT]) -> AnswerT:
+        """Read committed state from the file."""
+        self.check_open()
+        if self._reader is None:
+            await self.settle_queue()
+        if self._reader is None:
+            raise StoreUnavailableError(f"the store {self._database.path} is not open")
+        try:
+            return read(self._reader)
+        except sqlite3.Error as error:
+            raise self._translate(error) from error
+
+    # Leases that end by the clock.
+
+    def expire(self) -> bool:
+        """Ask for the end of the leases whose time is over and tell whether there were any."""
+        if self._closed or self.book.seconds_left() > 0:
+            return False
+        due = self.book.due()
+        for lease in due:
+            request = Revoke(self._loop.create_future(), lease, self.book.is_due)
+            self.ask(request).add_done_callback(partial(self._expired, lease))
+        return bool(due)
+
+    def _expired(self, lease: int, future: asyncio.Future[None]) -> None:
+        """Try again a little later when a lease could not be ended."""
+        if not future.cancelled() and future.exception() is not None:
+            self.book.defer(lease)
+
+    # One group after the other.
+
+    def _schedule(self) -> None:
+        if not self._busy and not self._scheduled:
+            self._scheduled = True
+            # Not at once: what else asks in this turn of the loop joins the group.
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Judge what waits and send it to the disk."""
+        self._scheduled = False
+        if self._busy or self._closed or not self._queue:
+            return
+        if self._reader is None:
+            self._reopen(partial(self._retried, self._take_queue()))
+            return
+        group = Group(self.feed.revision, _Lookup(self.cache, self._database), self.book)
+        try:
+            self._judge(group)
+        except sqlite3.Error as error:
+            self._finish(group, self._translate(error))
+            return
+        if group.is_empty:
+            self._finish(group, None)
+            return
+        self.flight = group
+        self._submit(partial(self._database.write, group), partial(self._written, group))
+
+    def _judge(self, group: Group) -> None:
+        while self._queue and group.rows < GROUP_ROWS:
+            request = self._queue.popleft()
+            if not request.future.done():  # else its caller was cancelled while it waited: it never happens
+                group.requests.append(request)
+                request.judge(group)
+
+    def _written(self, group: Group, error: Exception | None) -> None:
+        """Hear how the group fared."""
+        self._last_group_at = self._loop.time()
+        self._tidied_last = False
+        if error is None:
+            self._accept(group)
+            self._finish(group, None)
+            return
+        failure = self._translate(error)
+        if isinstance(failure, StoreUnavailableError) and not self._closed:
+            self._reopen(lambda _: self._finish(group, failure))
+            return
+        self._squeezing = isinstance(failure, StoreFullError)
+        self._finish(group, failure)
+
+    def _accept(self, group: Group) -> None:
+        """Make what is on the disk visible."""
+        self._tidying_failed = False
+        self.cache.update(group.overlay)
+        self.feed.publish(group.changes)
+        if group.writes_rows_alone:
+            return
+        for lease in group.ended:
+            self.book.end(lease)
+        for lease, seconds in group.granted:
+            self.book.begin(lease, seconds)
+        self._lease_timer.arm()
+        self.feed.compact(group.compacted)
+
+    def _finish(self, group: Group, failure: StoreError | None) -> None:
+        self.flight = None
+        group.settle(failure)
+        self._next()
+
+    def _next(self) -> None:
+        """Go on: with the next group, with tidying up, or to sleep."""
+        self._busy = False
+        if self._closed:
+            return
+        if self._queue:
+            piece = None if self._tidied_last else self._due(idle=False)
+            if piece is None:
+                self._schedule()
+            else:
+                self._tidy(piece)
+        elif self._idle_timer is None and self._due(idle=True) is not None:
+            self._idle_timer = self._loop.call_later(self._options.idle_seconds, self._pause)
+
+    def _submit(self, job: Callable[[], None], done: Callable[[Exception | None], None]) -> None:
+        self._busy = True
+        self._runner.submit(job, done)
+
+    # After an error.
+
+    def _reopen(self, then: Callable[[Exception | None], None]) -> None:
+        """Trust nothing: open the file anew and read how it stands."""
+        self._reader = None
+
+        def done(error: Exception | None) -> None:
+            if error is None and not self._closed:
+                self._take_over()
+            then(error)
+
+        self._submit(self._database.reopen, done)
+
+    def _retried(self, requests: Sequence[AnyRequest], error: Exception | None) -> None:
+        """Go on with requests that came while the file was not open."""
+        if error is None and not self._closed:
+            self._queue.extendleft(reversed(requests))
+        else:
+            failure = StoreUnavailableError(self._closed) if error is None else self._translate(error)
+            for request in requests:
+                request.settle(failure)
+        self._next()
+
+    def _take_over(self) -> None:
+        """Begin from what is in the file."""
+        reader = self._reader = self._database.reader
+        assert reader is not None, "the file was opened"
+        self.feed.reset(reader.revision(), reader.meta("compacted"))
+        self.cache.clear()
+        self.book.begin_all(reader.leases())
+        self.last_lease = max(self.last_lease, reader.last_lease())
+        self._lease_timer.arm()
+
+    def _take_queue(self) -> Sequence[AnyRequest]:
+        requests = list(self._queue)
+        self._queue.clear()
+        return requests
+
+    def _refuse_queue(self, error: StoreError) -> None:
+        for request in self._take_queue():
+            request.settle(error)
+
+    def _translate(self, error: Exception) -> StoreError:
+        return translate(error, self._database.path)
+
+    def _events(self, first: int, stop: int, start: str, end: str) -> Sequence[Event]:
+        """Read old events for the feed."""
+        if self._reader is None:
+            raise StoreUnavailableError(f"the store {self._database.path} is being opened again")
+        try:
+            return self._reader.events(first, stop, start, end)
+        except sqlite3.Error as error:
+            raise self._translate(error) from error
+
+    # Tidying up.
+
+    def _due(self, *, idle: bool) -> Sweep | Shrink | None:
+        if self._tidying_failed:
+            return None
+        standing = Standing(
+            revision=self.feed.revision,
+            compacted=self.feed.compacted,
+            swept=self._database.swept,
+            free_pages=self._database.free_pages,
+        )
+        keep = self._options.keep_revisions
+        return next_piece(standing, keep_revisions=keep, idle=idle, squeeze=self._squeezing)
+
+    def _pause(self) -> None:
+        """Tidy up if nothing was asked for a while."""
+        self._idle_timer = None
+        if self._busy or self._queue or self._closed:
+            return
+        early = self._last_group_at + self._options.idle_seconds - self._loop.time()
+        if early > 0:
+            self._idle_timer = self._loop.call_later(early, self._pause)
+        elif (piece := self._due(idle=True)) is not None:
+            self._tidy(piece)
+
+    def _tidy(self, piece: Sweep | Shrink) -> None:
+        match piece:
+            case Sweep(last):
+                self.feed.compact(last)  # before the rows go, so that no watch reads a history with gaps
+                job = partial(self._database.sweep, last)
+            case Shrink(pages, is_last):
+                job = partial(self._database.shrink, pages, fold=is_last)
+        self._submit(job, self._tidied)
+
+    def _tidied(self, error: Exception | None) -> None:
+        self._tidied_last = True
+        if error is not None:
+            self._tidying_failed = True  # until a group can be written again
+            if isinstance(self._translate(error), StoreUnavailableError) and not self._closed:
+                self._reopen(lambda _: self._next())
+                return
+        elif self._database.swept >= self.feed.revision:
+            self._squeezing = False
+        self._next()
+
+
+@final
+class _Lookup(Lookup):
+    """What is on the disk: from memory, else by the writer's own connection, whose pages stay warm."""
+
+    __slots__ = ("_cache", "_reader")
+
+    def __init__(self, rows: RowCache, database: Database) -> None:
+        assert database.judge is not None, "groups are judged while the file is open"
+        self._cache = rows
+        self._reader = database.judge
+
+    @override
+    def row(self, key: str) -> Row | None:
+        row = self._cache.get(key)
+        return row if row is not None else self._reader.row(key)
+
+    @override
+    def span(self, start: str, end: str) -> Sequence[Place]:
+        return self._reader.span(start, end)
+
+    @override
+    def leased(self, lease: int) -> Sequence[Place]:
+        return self._reader.leased(lease)

@@ -1,0 +1,209 @@
+"""
+What the conformance kit has to know of each executor that comes with airscrew.
+
+To add one: write a subclass of ``Scenarios`` that makes its tasks, looks at the outside by itself and injects
+faults, and add a row to ``EXECUTORS`` in ``test_executors.py``. An executor that needs real files sets ``root`` to a
+``file:`` URI below ``tmp_path``; one whose jobs do not obey virtual time (processes, containers) sets
+``has_virtual_time = False`` and its row says ``real_time``. A check that means nothing for it stays skipped: override
+the method with a better reason than the default where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from typing_extensions import override
+
+from airscrew.engine.clock import LoopClock
+from airscrew.engine.executor import Executor
+from airscrew.engine.testing.conformance import Job, NotApplicable, Scenarios
+from airscrew.engine.testing.job_service import FakeJobService, Fault
+from airscrew.idl.literals import from_json, literal_type_of
+from airscrew.idl.template import make_template
+from airscrew.plugins.echo import EchoExecutor
+from airscrew.plugins.http_job import HttpJobExecutor
+from airscrew.plugins.noop import NoopExecutor
+from airscrew.plugins.sleep import SleepExecutor
+
+FOREVER = 1_000_000.0
+
+
+def literals(**values: tuple[object, object]) -> Any:
+    """Make a literal map of values with their Python types."""
+    from flyteidl.core.literals_pb2 import LiteralMap
+
+    made = LiteralMap()
+    for name, (value, python_type) in values.items():
+        made.literals[name].CopyFrom(from_json(value, literal_type_of(python_type), name))
+    return made
+
+
+class EchoScenarios(Scenarios):
+    """Echoes that take a while, for an echo that takes none has no steps to restart between."""
+
+    make_executor = EchoExecutor
+
+    @override
+    def succeeding(self) -> Job:
+        return self._echo(25.0)
+
+    @override
+    def endless(self) -> Job:
+        return self._echo(FOREVER)
+
+    @override
+    def refused(self) -> Job:
+        return Job(make_template("echo", inputs={"a": int, "b": int}, outputs={"o0": int}))
+
+    def _echo(self, seconds: float) -> Job:
+        template = make_template("echo", inputs={"x": int}, outputs={"o0": int})
+        return Job(template, literals(x=(7, int)), {"sleep": seconds})
+
+
+class InstantEchoScenarios(EchoScenarios):
+    """Echoes that answer at once."""
+
+    @override
+    def succeeding(self) -> Job:
+        return self._echo(0.0)
+
+    @override
+    def endless(self) -> Job:
+        raise NotApplicable("without a sleep every echo ends in its start")
+
+
+class SleepScenarios(Scenarios):
+    """Waits."""
+
+    make_executor = SleepExecutor
+
+    @override
+    def succeeding(self) -> Job:
+        return self._sleep(25.0)
+
+    @override
+    def endless(self) -> Job:
+        return self._sleep(FOREVER)
+
+    @override
+    def refused(self) -> Job:
+        return Job(make_template("core-sleep", inputs={"x": int}), literals(x=(7, int)))
+
+    def _sleep(self, seconds: float) -> Job:
+        template = make_template("core-sleep", inputs={"duration": timedelta})
+        return Job(template, literals(duration=(timedelta(seconds=seconds), timedelta)))
+
+
+class NoopScenarios(Scenarios):
+    """Nothing."""
+
+    make_executor = NoopExecutor
+
+    @override
+    def succeeding(self) -> Job:
+        return Job(make_template("noop"))
+
+
+HTTP_SERVICE: dict[str, object] = {
+    "url": "http://jobs.test",
+    "create": {
+        "path": "/jobs",
+        "key_header": "Idempotency-Key",
+        "body": {"seconds": "{{.inputs.seconds?}}", "fail": "{{.custom.fail?}}", "result": "{{.custom.result?}}"},
+    },
+    "get": {"path": "/jobs/{id}"},
+    "get_many": {"path": "/jobs?ids={ids}", "items": "$.jobs", "batch": 50},
+    "delete": {"path": "/jobs/{id}"},
+    "find": {"path": "/jobs?key={key}", "items": "$.jobs", "created_at": "$.created_at"},
+    "auth": {"secret": "jobs-token"},
+    "phases": {
+        "queued": "Queued",
+        "running": "Running",
+        "succeeded": "Success",
+        "failed": "RetryableFailure",
+        "cancelled": "PermanentFailure",
+    },
+    "message": "$.message",
+    "outputs": "$.result",
+}
+
+
+@dataclass
+class HttpJobScenarios(Scenarios):
+    """Jobs of the fake job service, in process."""
+
+    start: Mapping[str, object] | None = None
+    idempotent: bool = True
+    service: FakeJobService = field(init=False)
+    secrets = {"jobs-token": "s3cr3t-v4lue"}
+
+    def __post_init__(self) -> None:
+        create: Any = dict(HTTP_SERVICE["create"])  # type: ignore[call-overload]
+        if not self.idempotent:
+            del create["key_header"]
+            create["body"] = {**create["body"], "key": "{{.key}}"}
+        service = {**HTTP_SERVICE, "create": create}
+        self.config = {"services": {"http_job": service}, **({"start": self.start} if self.start else {})}
+        self.service = FakeJobService(
+            clock=LoopClock(), idempotent=self.idempotent, token=self.secrets["jobs-token"], slow_seconds=45.0
+        )
+
+    def make_executor(self) -> Executor[Any]:
+        return HttpJobExecutor(lambda: self.service)
+
+    @override
+    def succeeding(self) -> Job:
+        template = make_template(
+            "http_job", inputs={"seconds": float}, outputs={"words": int}, custom={"result": {"words": 3}}
+        )
+        return Job(template, literals(seconds=(20.0, float)))
+
+    @override
+    def failing(self) -> Job:
+        return Job(make_template("http_job", inputs={"seconds": float}, custom={"fail": "no"}), literals(seconds=(5, float)))
+
+    @override
+    def endless(self) -> Job:
+        return Job(make_template("http_job", inputs={"seconds": float}), literals(seconds=(FOREVER, float)))
+
+    @override
+    def refused(self) -> Job:
+        return Job(make_template("http_job", custom={"service": "nowhere"}))
+
+    @override
+    async def live(self, key: str) -> int:
+        return self.service.live(key)
+
+    @override
+    async def created(self, key: str) -> int:
+        return self.service.created[key]
+
+    @override
+    async def delete_externally(self, key: str) -> None:
+        self.service.forget(key)
+
+    @override
+    def spoil_start(self, fault: Fault) -> None:
+        if fault is Fault.TWICE and not self.idempotent:
+            raise NotApplicable("a service without keys makes two jobs of a request that is delivered twice")
+        self.service.inject(fault, methods={"POST"})
+
+    @override
+    def spoil_reads(self, fault: Fault) -> None:
+        self.service.inject(fault, times=1_000_000, methods={"GET"})
+
+    @override
+    def heal(self) -> None:
+        self.service.heal()
+
+    @override
+    def calls(self) -> int:
+        return self.service.requests()
+
+    @override
+    def allowed_calls_per_hour(self, jobs: int) -> int:
+        period, batch = 5, 50
+        return 3600 // period * -(-jobs // batch)

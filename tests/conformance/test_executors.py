@@ -1,0 +1,44 @@
+"""
+The conformance kit over every executor that comes with airscrew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from airscrew.engine.testing.conformance import CHECKS, Check, Outcome
+from tests.conformance.executor_scenarios import (
+    EchoScenarios,
+    HttpJobScenarios,
+    InstantEchoScenarios,
+    NoopScenarios,
+    SleepScenarios,
+)
+
+pytestmark = pytest.mark.virtual_time
+
+EXECUTORS: dict[str, Callable[[], Any]] = {
+    "echo": EchoScenarios,
+    "echo-instant": InstantEchoScenarios,
+    "core-sleep": SleepScenarios,
+    "noop": NoopScenarios,
+    "http_job-idempotent": HttpJobScenarios,
+    "http_job-findable": partial(HttpJobScenarios, start={"how": "findable"}, idempotent=False),
+    "http_job-at_most_once": partial(HttpJobScenarios, start={"how": "at_most_once"}, idempotent=False),
+}
+
+
+@pytest.mark.parametrize("make_scenarios", EXECUTORS.values(), ids=EXECUTORS.keys())
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+async def test_an_executor_conforms(check: Check, make_scenarios: Callable[[], Any]) -> None:
+    scenarios = make_scenarios()
+
+    result = await check.run(scenarios.make_executor, scenarios)
+
+    if result.outcome is Outcome.SKIPPED:
+        pytest.skip(result.reason)
+    assert result.outcome is Outcome.PASSED, result.reason

@@ -1,0 +1,81 @@
+"""
+Every store keeps the port's guarantees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from airscrew.state.memory import MemoryStore
+from airscrew.state.sqlite import SqliteStore
+from airscrew.state.store import LeaseStore
+from airscrew.state.testing import CHECKS, LEASE_CHECKS, Check, LeaseCheck, check_id, check_leases, check_store
+
+MakeLeaseStore = Callable[[], AbstractAsyncContextManager[LeaseStore]]
+
+
+class ManualClock:
+    """A clock that moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+def in_memory(_: Path, clock: ManualClock) -> MakeLeaseStore:
+    store = MemoryStore(now=clock)
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[LeaseStore]:
+        yield store
+
+    return make
+
+
+def in_sqlite(folder: Path, clock: ManualClock) -> MakeLeaseStore:
+    return partial(SqliteStore.open, folder / "store.db", now=clock)
+
+
+def in_sqlite_inline(folder: Path, clock: ManualClock) -> MakeLeaseStore:
+    return partial(SqliteStore.open, folder / "store.db", now=clock, inline=True)
+
+
+MAKERS = [in_memory, in_sqlite, in_sqlite_inline]
+
+
+@pytest.fixture(params=MAKERS, ids=[maker.__name__ for maker in MAKERS])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> MakeLeaseStore:
+    make: MakeLeaseStore = request.param(tmp_path, clock)
+    return make
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=check_id)
+async def test_every_store_keeps_the_guarantees(check: Check, make_store: MakeLeaseStore) -> None:
+    await check(make_store)
+
+
+@pytest.mark.parametrize("check", LEASE_CHECKS, ids=check_id)
+async def test_every_lease_store_keeps_leases(
+    check: LeaseCheck, make_store: MakeLeaseStore, clock: ManualClock
+) -> None:
+    await check(make_store, clock.sleep)
+
+
+async def test_the_checks_hold_one_after_the_other_on_one_store(make_store: MakeLeaseStore, clock: ManualClock) -> None:
+    await check_store(make_store)
+    await check_leases(make_store, clock.sleep)

@@ -1,0 +1,1 @@
+"""Tasks written with the Flyte 2 SDK."""
