@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from tests.support.literal_maps import literals
 from typing_extensions import override
 
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.executor import Executor
 from airscrew.engine.testing.conformance import Job, NotApplicable, Scenarios
 from airscrew.engine.testing.job_service import FakeJobService, Fault
-from airscrew.idl.literals import from_json, literal_type_of
 from airscrew.idl.template import make_template
 from airscrew.plugins.echo import EchoExecutor
 from airscrew.plugins.http_job import HttpJobExecutor
@@ -29,16 +29,6 @@ from airscrew.plugins.noop import NoopExecutor
 from airscrew.plugins.sleep import SleepExecutor
 
 FOREVER = 1_000_000.0
-
-
-def literals(**values: tuple[object, object]) -> Any:
-    """Make a literal map of values with their Python types."""
-    from flyteidl.core.literals_pb2 import LiteralMap
-
-    made = LiteralMap()
-    for name, (value, python_type) in values.items():
-        made.literals[name].CopyFrom(from_json(value, literal_type_of(python_type), name))
-    return made
 
 
 class EchoScenarios(Scenarios):
@@ -138,7 +128,7 @@ class HttpJobScenarios(Scenarios):
     start: Mapping[str, object] | None = None
     idempotent: bool = True
     service: FakeJobService = field(init=False)
-    secrets = {"jobs-token": "s3cr3t-v4lue"}
+    secrets: Mapping[str, str] = field(default_factory=lambda: {"jobs-token": "s3cr3t-v4lue"})
 
     def __post_init__(self) -> None:
         create: Any = dict(HTTP_SERVICE["create"])  # type: ignore[call-overload]
@@ -163,7 +153,9 @@ class HttpJobScenarios(Scenarios):
 
     @override
     def failing(self) -> Job:
-        return Job(make_template("http_job", inputs={"seconds": float}, custom={"fail": "no"}), literals(seconds=(5, float)))
+        return Job(
+            make_template("http_job", inputs={"seconds": float}, custom={"fail": "no"}), literals(seconds=(5, float))
+        )
 
     @override
     def endless(self) -> Job:

@@ -9,8 +9,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-
-from airscrew.engine.testing.conformance import CHECKS, Check, Outcome
 from tests.conformance.executor_scenarios import (
     EchoScenarios,
     HttpJobScenarios,
@@ -18,6 +16,8 @@ from tests.conformance.executor_scenarios import (
     NoopScenarios,
     SleepScenarios,
 )
+
+from airscrew.engine.testing.conformance import CHECKS, Check, Outcome
 
 pytestmark = pytest.mark.virtual_time
 

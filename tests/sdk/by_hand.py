@@ -133,6 +133,30 @@ def run_task(
     return run(container, inputs, attempt, template=template)
 
 
+def run_container(entity: Any, folder: Path, **values: str) -> Ended:
+    """
+    Run a raw container's command as a process, and give its output files.
+
+    No SDK is inside: inputs are files below the data configuration's input path, outputs files below its output path.
+    Both paths are the container's own, so they are replaced wherever the command names them.
+    """
+    from flyteidl.core import tasks_pb2
+
+    container = tasks_pb2.TaskTemplate.FromString(harness.serialize(entity)).container
+    inputs, outputs = folder / "in", folder / "outputs"
+    for path in (inputs, outputs):
+        path.mkdir(parents=True)
+    for name, value in values.items():
+        (inputs / name).write_text(value)
+    words = [VARIABLE.sub(lambda found: values[found[2]], word) for word in [*container.command, *container.args]]
+    for given, ours in ((container.data_config.input_path, inputs), (container.data_config.output_path, outputs)):
+        words = [word.replace(given, str(ours)) if given else word for word in words]
+    container.ClearField("command")
+    container.ClearField("args")
+    container.args.extend(words)
+    return run(container, b"", Attempt(folder=folder))
+
+
 def run_task2(task: Any, folder: Path, **values: Any) -> Ended:
     """Serialize a Flyte 2 task and run it as a single action."""
     from flyteidl2.task import task_definition_pb2

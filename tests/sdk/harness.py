@@ -141,22 +141,22 @@ def _empty_uris(message: Any) -> None:
                 if hasattr(item, "ListFields"):
                     _empty_uris(item)
         elif field.message_type is not None:
-            for item in value if field.label == field.LABEL_REPEATED else [value]:
+            for item in [value] if hasattr(value, "ListFields") else value:
                 _empty_uris(item)
 
 
-def context2() -> Any:
-    """Give Flyte 2's serialization context: no code bundle, modules found from this folder."""
+def context2(root: Path = ROOT) -> Any:
+    """Give Flyte 2's serialization context: no code bundle, modules found from this folder or another."""
     from flyte.models import SerializationContext
 
-    return SerializationContext(version=VERSION, project=PROJECT, domain=DOMAIN, org=ORG, root_dir=ROOT)
+    return SerializationContext(version=VERSION, project=PROJECT, domain=DOMAIN, org=ORG, root_dir=root)
 
 
-def serialize2(task: Any) -> bytes:
+def serialize2(task: Any, root: Path = ROOT) -> bytes:
     """Give the bytes of the ``flyteidl2.task.TaskSpec`` that ``flyte deploy`` would send."""
     from flyte.extras import serialize as flyte_serialize
 
-    return flyte_serialize(task, context2()).SerializeToString(deterministic=True)
+    return flyte_serialize(task, context2(root)).SerializeToString(deterministic=True)
 
 
 def to_inputs2(task: Any, values: dict[str, Any]) -> Any:

@@ -176,6 +176,18 @@ def test_a_deck_is_written_beside_the_error(tmp_path: Path) -> None:
     assert b"<h1>Sales</h1>" in ended.files["deck.html"]
 
 
+def test_a_raw_container_reads_and_writes_a_file_for_each_variable(tmp_path: Path) -> None:
+    containers = harness.load("flows.containers")
+
+    added = by_hand.run_container(containers.add_in_shell, tmp_path / "add", a="2", b="40")
+    copied = by_hand.run_container(containers.copy_in_shell, tmp_path / "copy", infile="ab", times="3")
+    failed = by_hand.run_container(containers.fails_in_container, tmp_path / "fail")
+
+    assert added.files == {"total": b"42\n", "text": b"2 plus 40"}, added.log
+    assert copied.files == {"outfile": b"ababab"}, copied.log
+    assert (failed.code, failed.log) == (5, "on the way out\n")
+
+
 def test_a_single_action_of_flyte_2_needs_no_server(tmp_path: Path) -> None:
     from flyteidl2.task import common_pb2
 

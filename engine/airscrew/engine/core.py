@@ -1,7 +1,8 @@
 """
 The engine without a home: controller, outbox and interface over a store that somebody else opened.
 
-``manager`` puts it on a machine with files, a lock and a socket; a test or a simulation opens it over a store in memory.
+``manager`` puts it on a machine with files, a lock and a socket; a test or a simulation opens it over a store in
+memory.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from dataclasses import dataclass, field
 from random import Random
 
 from airscrew.engine.api.model import ExecutorView
+from airscrew.engine.children import Children
 from airscrew.engine.clock import Clock
 from airscrew.engine.config import WorkKind, WorkScope
-from airscrew.engine.controller.calls import Calls, UnlimitedAllocation
-from airscrew.engine.controller.children import Children
+from airscrew.engine.controller.calls import Calls, UnlimitedAllocation, place_of
 from airscrew.engine.controller.commit import Committer
 from airscrew.engine.controller.controller import Controller
 from airscrew.engine.controller.gates import Gate
@@ -131,6 +132,7 @@ async def open_core(parts: CoreParts) -> AsyncIterator[Core]:
         async with asyncio.TaskGroup() as group:
             outbox = group.create_task(core.outbox.run(), name="outbox")
             ready = asyncio.Event()
+            cache = group.create_task(parts.cache.run(core.controller.wake), name="cache")
             loop = group.create_task(core.controller.run(ready.set), name="controller")
             await ready.wait()
             try:
@@ -139,7 +141,8 @@ async def open_core(parts: CoreParts) -> AsyncIterator[Core]:
                 if not await core.drain(parts.drain_seconds):
                     loop.cancel()
                 await core.outbox.flush(FLUSH_SECONDS)
-                outbox.cancel()
+                for task in (outbox, cache):
+                    task.cancel()
 
 
 async def ensure_installation(store: Store, random: Random) -> str:
@@ -239,8 +242,8 @@ def executor_view(executor_id: str, registry: Registry, gate: Gate | None, now: 
 def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, threads: ThreadPoolExecutor) -> Core:
     draining = [False]
     scope = _Scope(parts.scope)
-    holder: list[Controller] = []
-    executors = _Executors(parts.registry, threads, lambda execution: holder[0].wake(execution))
+    bell = _Bell()
+    executors = _Executors(parts.registry, threads, bell.wake)
     reader = Reader(parts.store, installation, parts.data.output_prefix)
     submitter = Submitter(
         store=parts.store,
@@ -260,15 +263,15 @@ def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, thre
         pruner=Pruner(parts.store, reader, parts.data.delete_files),
         clock=clock,
         is_draining=lambda: draining[0],
-        on_submit=lambda name: _submitted(name, scope, holder[0]),
+        on_submit=lambda name: bell.submitted(name, scope),
     )
     calls = Calls(
         host_of=executors.host_of,
         data=parts.data,
         cache=parts.cache,
-        children=Children(store=parts.store, reader=reader, data=parts.data, submit=api.submit, clock=clock),
+        children=Children(reader=reader, data=parts.data, submit=api.submit, kill_child=api.kill),
         clock=clock,
-        wake=lambda execution: holder[0].wake(execution),
+        wake=bell.wake,
         allocation=UnlimitedAllocation(),
     )
     turns = Turns(
@@ -288,19 +291,35 @@ def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, thre
         queue=WorkQueue(clock=parts.clock),
         clock=clock,
         in_scope=scope.covers,
+        on_control=lambda live: _taken_up(live, parts.cache),
         workers=parts.workers,
     )
-    holder.append(controller)
+    bell.controller = controller
     outbox = Outbox(parts.store, parts.sinks, clock=clock, random=parts.random)
     return Core(
         api=api, controller=controller, outbox=outbox, clock=clock, installation=installation, _draining=draining
     )
 
 
-def _submitted(name: str, scope: _Scope, controller: Controller) -> None:
-    execution = parse_name(name)
-    scope.add(execution)
-    controller.look(execution)
+class _Bell:
+    """Reaches the controller for the parts that are made before it."""
+
+    controller: Controller
+
+    def wake(self, execution: ExecutionId) -> None:
+        self.controller.wake(execution)
+
+    def submitted(self, name: str, scope: _Scope) -> None:
+        execution = parse_name(name)
+        scope.add(execution)
+        self.controller.look(execution)
+
+
+def _taken_up(live: Live, cache: TaskCache) -> None:
+    """Keep alive what an earlier life of the engine had reserved for an execution."""
+    options = live.options.cache
+    if options is not None and options.serializable and live.record.cache == "miss" and live.record.cache_key:
+        cache.hold(place_of(live), live.record.cache_key)
 
 
 class _Scope:

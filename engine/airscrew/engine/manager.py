@@ -1,8 +1,10 @@
 """
 The engine on a machine: home folder, lock, store, executors, socket; opened in order and closed in reverse.
 
-Guarantees: one process at a time is a store's engine (the lock is taken before the store is opened for work and given back last);
-whatever fails on the way up closes what was opened; a problem of one executor, or of the socket, does not keep the engine down.
+Guarantees: one process at a time is a store's engine (the lock is taken before the store is opened for work and given
+back last);
+whatever fails on the way up closes what was opened; a problem of one executor, or of the socket, does not keep the
+engine down.
 """
 
 from __future__ import annotations
@@ -11,16 +13,18 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 from airscrew.engine.clock import Clock, SystemClock
 from airscrew.engine.config import EngineSettings, WorkKind, WorkScope
 from airscrew.engine.core import Core, CoreParts, ensure_installation, executor_view, open_core
+from airscrew.engine.data.secrets import open_secrets
+from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.machine import Policy
 from airscrew.engine.outbox import FileSink, LogSink, Sink
@@ -72,14 +76,16 @@ async def open_engine(
     clock, random = clock or SystemClock(), random or SystemRandom()
     async with AsyncExitStack() as stack:
         prepare_home(settings)
+        lock: EngineLock | None = None
         if settings.store_url.startswith("sqlite:"):
-            stack.enter_context(EngineLock(settings.store_file))
-        store = await stack.enter_async_context(open_store(settings.store_url))
+            lock = stack.enter_context(EngineLock(settings.store_file))
+        store = await stack.enter_async_context(open_store(settings.store_url, lock=lock))
         found = registry or find_executors(settings, is_serving=work.kind is WorkKind.ALL)
         if registry is None:
             stack.push_async_callback(_close, found)
         found.check_conflicts()
-        parts = await make_parts(settings, store, found, clock=clock, random=random, work=work)
+        data = await make_data(settings, store, stack, random)
+        parts = make_parts(settings, store, found, data, clock=clock, random=random, work=work)
         core = await stack.enter_async_context(open_core(parts))
         await stack.enter_async_context(_beside(core, store, settings, serve_socket=serve_socket))
         yield core.api
@@ -91,12 +97,11 @@ async def open_viewer(settings: EngineSettings) -> AsyncIterator[EngineApi]:
     async with AsyncExitStack() as stack:
         exists = not settings.store_url.startswith("sqlite:") or settings.store_file.exists()
         store = await stack.enter_async_context(open_store(settings.store_url if exists else "memory:"))
-        installation = await ensure_installation(store, SystemRandom())
-        data = make_data(settings, store)
+        data = await make_data(settings, store, stack, SystemRandom())
         registry = find_executors(settings, is_serving=False)
         yield StoreViewer(
             store=store,
-            reader=Reader(store, installation, data.output_prefix),
+            reader=Reader(store, data.installation, data.output_prefix),
             desk=data,
             list_executors=lambda: [executor_view(one.id, registry, None, 0.0) for one, _, _ in registry.all()],
         )
@@ -121,20 +126,30 @@ def find_executors(settings: EngineSettings, *, is_serving: bool) -> Registry:
     return registry
 
 
-def make_data(settings: EngineSettings, store: Store) -> LocalDataPlane:
+async def make_data(settings: EngineSettings, store: Store, stack: AsyncExitStack, random: Random) -> LocalDataPlane:
     """Make the data plane that the settings describe."""
-    return LocalDataPlane.make(
+    secrets = settings.secrets
+    return LocalDataPlane(
         store=store,
+        storage=await stack.enter_async_context(Storage()),
         base=settings.data_uri,
-        secrets=settings.secrets,
+        work_base=str(settings.home_path / "work"),
+        secrets=open_secrets(secrets.providers, env_prefix=secrets.env_prefix, directory=secrets.directory),
+        installation=await ensure_installation(store, random),
     )
 
 
-async def make_parts(
-    settings: EngineSettings, store: Store, registry: Registry, *, clock: Clock, random: Random, work: WorkScope
+def make_parts(
+    settings: EngineSettings,
+    store: Store,
+    registry: Registry,
+    data: LocalDataPlane,
+    *,
+    clock: Clock,
+    random: Random,
+    work: WorkScope,
 ) -> CoreParts:
     """Put together what an engine is made of."""
-    data = make_data(settings, store)
     timeouts = settings.timeouts
     sinks: list[Sink] = [LogSink(), FileSink(settings.home_path / "events.jsonl")]
     return CoreParts(
@@ -166,9 +181,7 @@ async def make_parts(
 
 
 @asynccontextmanager
-async def _beside(
-    core: Core, store: Store, settings: EngineSettings, *, serve_socket: bool
-) -> AsyncIterator[None]:
+async def _beside(core: Core, store: Store, settings: EngineSettings, *, serve_socket: bool) -> AsyncIterator[None]:
     """What runs beside the loop: the anchor of time, retention, the socket."""
     async with asyncio.TaskGroup() as group:
         tasks = [
@@ -204,37 +217,29 @@ async def _keep_retention(core: Core, settings: EngineSettings) -> None:
 
 
 async def _serve(core: Core, settings: EngineSettings, stop: asyncio.Event) -> None:
-    """Serve the socket beside the store; the import is left to a thread, so that a short task does not wait for it."""
+    """
+    Serve the socket beside the store; the import is left to a thread, so that a short task does not wait for it.
+    """
     from airscrew.engine.api.address import parse_address, socket_beside
 
-    imported = asyncio.get_running_loop().run_in_executor(None, _import_server)
+    await asyncio.get_running_loop().run_in_executor(None, import_module, "airscrew.engine.api.server")
+    if stop.is_set():
+        return
+    from airscrew.engine.api.adapter import ServerInfo
+    from airscrew.engine.api.server import serving
+
+    info = ServerInfo(version=version("airscrew"), pid=os.getpid(), started_at=time.time(), home=settings.home)
     async with AsyncExitStack() as stack:
-        serving, info = await imported
-        if stop.is_set():
-            return
         try:
-            await stack.enter_async_context(serving(core.api, socket_beside(settings.store_file), info(settings)))
+            await stack.enter_async_context(serving(core.api, socket_beside(settings.store_file), info))
             if settings.listen:
                 address = parse_address(settings.listen)
-                files = settings.token_path
-                await stack.enter_async_context(serving(core.api, address, info(settings), token_file=files))
+                await stack.enter_async_context(serving(core.api, address, info, token_file=settings.token_path))
         except OSError as error:
             log.warning("the socket cannot be served", extra={"error": str(error)})
         await stop.wait()
 
 
-def _import_server() -> tuple[Callable[..., object], Callable[[EngineSettings], object]]:
-    from airscrew.engine.api.adapter import ServerInfo
-    from airscrew.engine.api.server import serving
-
-    def info(settings: EngineSettings) -> ServerInfo:
-        return ServerInfo(version=version("airscrew"), pid=os.getpid(), started_at=time.time(), home=settings.home)
-
-    return serving, info
-
-
 async def _close(registry: Registry) -> None:
     for name, problem in (await registry.close()).items():
         log.warning("an executor did not close", extra={"executor": name, "problem": problem})
-
-

@@ -3,7 +3,8 @@ The one policy by which calls to libraries and networks are tried again.
 
 Guarantees:
 
-1. Only what the caller names as worth another try is tried again; everything else, and a cancellation, passes at once.
+1. Only what the caller names as worth another try is tried again; everything else, and a cancellation, passes at
+once.
 2. The pauses grow, are spread by the given source of randomness, and have a bound; so has the number of tries. The
    last error is raised as it is.
 3. Inside ``retries_off()`` each call is made once: tests of failures wait for nothing.
@@ -15,7 +16,7 @@ that creates something outside: whether it may be sent again is for the executor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ async def retry(
 
 
 @contextmanager
-def retries_off() -> Iterator[None]:
+def retries_off() -> Generator[None]:
     """Make each call once, for the tasks that this context is passed on to."""
     token = _active.set(False)
     try:

@@ -207,7 +207,7 @@ class WorkQueue(Generic[KeyT]):
         return seconds
 
     def forget(self, key: KeyT) -> None:
-        """Count a key's rate-limited adds from zero again; call it when the key's work has succeeded or is given up."""
+        """Count a key's rate-limited adds from zero again, as its work has succeeded or is given up."""
         self._requeues.pop(key, None)
 
     def num_requeues(self, key: KeyT) -> int:

@@ -14,6 +14,7 @@ it is called again with the same file, and nobody should use the store before.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from typing import BinaryIO, cast
@@ -100,8 +101,16 @@ async def import_store(store: Store, stream: BinaryIO) -> int:
         UsageError: The stream is no export, or is damaged or cut off, or the store is not empty; nothing was written.
         StoreError: The store failed, or someone else wrote to it; call again with the same stream.
     """
-    if not stream.seekable():
-        stream = _spool(stream)
+    if stream.seekable():
+        return await _import(store, stream)
+    with tempfile.SpooledTemporaryFile(_SPOOL_BYTES) as spool:  # it is read twice
+        shutil.copyfileobj(stream, spool)
+        spool.seek(0)
+        return await _import(store, cast("BinaryIO", spool))
+
+
+async def _import(store: Store, stream: BinaryIO) -> int:
+    """Check a stream, then carry it out."""
     begin = stream.tell()
     trailer = _verify(stream)
     stream.seek(begin)
@@ -159,15 +168,6 @@ def _entry(key: str, value: bytes | None) -> _Entry:
         return _Entry(key=key, text=value.decode())
     except UnicodeDecodeError:
         return _Entry(key=key, base64=value)
-
-
-def _spool(stream: BinaryIO) -> BinaryIO:
-    """Keep a stream that can be read only once, to check it before it is used."""
-    spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115  # closed when it is no longer used
-    while chunk := stream.read(1 << 20):
-        spool.write(chunk)
-    spool.seek(0)
-    return cast("BinaryIO", spool)
 
 
 def _verify(stream: BinaryIO) -> _Trailer:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.unit.engine.auto_refresh_cache_kit import PERIOD, Changes, Job, JobService, cache_of, ids
 
 from airscrew.engine.cache import CacheOptions
-from tests.unit.engine.auto_refresh_cache_kit import PERIOD, Changes, Job, JobService, cache_of, ids
 
 pytestmark = pytest.mark.virtual_time
 
@@ -284,7 +284,14 @@ async def test_nothing_is_synced_before_the_cache_is_entered():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("period_seconds", 0.0), ("batch_size", 0), ("size", 0), ("concurrency", 0), ("deadline_seconds", -1), ("jitter", 2)],
+    [
+        ("period_seconds", 0.0),
+        ("batch_size", 0),
+        ("size", 0),
+        ("concurrency", 0),
+        ("deadline_seconds", -1),
+        ("jitter", 2),
+    ],
 )
 def test_options_that_cannot_work_are_refused_by_name(name: str, value: float):
     with pytest.raises(ValueError, match=name):

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from random import Random
 
 import pytest
-
-from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, SyncResult, Unchanged, Updated
-from airscrew.engine.clock import LoopClock
 from tests.unit.engine.auto_refresh_cache_kit import (
     PERIOD,
     Changes,
@@ -19,6 +16,9 @@ from tests.unit.engine.auto_refresh_cache_kit import (
     is_finished,
     now,
 )
+
+from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, SyncResult, Unchanged, Updated
+from airscrew.engine.clock import LoopClock
 
 pytestmark = pytest.mark.virtual_time
 
@@ -43,6 +43,17 @@ async def test_a_sync_slower_than_the_period_never_overlaps_itself(batch_size: i
 
     assert service.most_at_once == 1
     assert all(service.count(item_id) >= 7 for item_id in ids(10))
+
+
+async def test_after_a_sync_slower_than_the_period_the_provider_gets_a_breath():
+    service = JobService()
+    service.latency = 25.0
+    async with cache_of(service) as cache:
+        cache.get_or_create("a", Job())
+
+        await asyncio.sleep(60)
+
+    assert service.times_of("a") == [0.0, 26.0, 52.0]
 
 
 @pytest.mark.parametrize("batch_size", [1, 5])
@@ -187,11 +198,12 @@ async def test_an_item_that_fails_alone_backs_off_alone_and_is_forgiven_by_a_suc
     assert (status.errors, status.last_error) == (0, "")
 
 
-async def test_one_bad_item_that_fails_the_whole_call_ends_up_alone():
+@pytest.mark.parametrize("cap", [PERIOD, 30 * PERIOD])
+async def test_one_bad_item_that_fails_the_whole_call_ends_up_alone(cap: float):
     service = JobService()
     service.poison = {"job0005"}
-    async with cache_of(service, batch_size=16) as cache:
-        for item_id in ids(16):
+    async with cache_of(service, batch_size=16, backoff_cap_seconds=cap) as cache:
+        for item_id in ids(32):
             cache.get_or_create(item_id, Job())
 
         await asyncio.sleep(60 * PERIOD)
@@ -200,13 +212,14 @@ async def test_one_bad_item_that_fails_the_whole_call_ends_up_alone():
     assert set(stats.errors_by_item) == {"job0005"}
     assert service.calls[0][1] == ids(16)
     assert [names for _, names in service.calls if "job0005" in names][-1] == ["job0005"]
-    assert all(service.count(item_id) > 20 for item_id in ids(16) if item_id != "job0005")
+    assert all(service.count(item_id) > 20 for item_id in ids(32) if item_id != "job0005")
 
 
-async def test_a_provider_that_is_down_is_asked_no_more_often_than_one_that_is_up():
+@pytest.mark.parametrize("cap", [2 * PERIOD, 16 * PERIOD, 100 * PERIOD])
+async def test_a_provider_that_is_down_is_asked_no_more_often_than_one_that_is_up(cap: float):
     service = JobService()
     service.down = ConnectionError("down")
-    async with cache_of(service, batch_size=16, jitter=0.1, backoff_cap_seconds=160) as cache:
+    async with cache_of(service, batch_size=16, jitter=0.1, backoff_cap_seconds=cap) as cache:
         for item_id in ids(64):
             cache.get_or_create(item_id, Job())
         await asyncio.sleep(100 * PERIOD)
@@ -308,13 +321,12 @@ async def test_an_owner_whose_callback_raises_harms_nobody(caplog: pytest.LogCap
     assert "on_change failed" in caplog.text
 
 
-async def test_the_loop_survives_a_fault_of_its_own_and_loses_no_item(caplog: pytest.LogCaptureFixture):
+async def test_the_loop_survives_faults_of_its_own(caplog: pytest.LogCaptureFixture):
     class FaultyClock(LoopClock):
-        faults = 0
+        is_broken = False
 
         def monotonic(self) -> float:
-            if self.faults and asyncio.current_task().get_name().startswith("cache"):
-                self.faults -= 1
+            if self.is_broken and asyncio.current_task().get_name().startswith("cache"):
                 raise RuntimeError("clock")
             return super().monotonic()
 
@@ -324,17 +336,38 @@ async def test_the_loop_survives_a_fault_of_its_own_and_loses_no_item(caplog: py
         "jobs", sync=service.sync, is_terminal=is_finished, clock=clock, random=Random(1), options=options
     ) as cache:
         cache.get_or_create("a", Job())
-        for _ in range(12):
-            await asyncio.sleep(PERIOD)
-            clock.faults = 1
-        await asyncio.sleep(PERIOD)
+        await asyncio.sleep(1)
+        clock.is_broken = True
+        await asyncio.sleep(5 * PERIOD)
+        clock.is_broken = False
         begun = service.count("a")
-        clock.faults = 0
-        await asyncio.sleep(10 * PERIOD)
+        await asyncio.sleep(5 * PERIOD)
 
         assert cache.statistics().loop_errors >= 5
-        assert service.count("a") - begun >= 9
-        assert caplog.records[0].levelno == logging.ERROR
+        assert service.count("a") - begun >= 4
+        assert {record.levelno for record in caplog.records} == {logging.ERROR}
+
+
+async def test_a_fault_while_an_answer_is_taken_loses_no_item():
+    class FaultyRandom(Random):
+        is_broken = False
+
+        def random(self) -> float:
+            if self.is_broken:
+                raise RuntimeError("no dice")
+            return super().random()
+
+    service, random = JobService(), FaultyRandom(1)
+    async with cache_of(service, random=random, jitter=0.1) as cache:
+        for item_id in ids(3):
+            cache.get_or_create(item_id, Job())
+        random.is_broken = True
+        await asyncio.sleep(5)
+        random.is_broken = False
+        await asyncio.sleep(5 * PERIOD)
+
+        assert cache.statistics().loop_errors == 1
+        assert all(service.count(item_id) >= 5 for item_id in ids(3))
 
 
 async def test_an_answer_older_than_a_push_is_dropped():
@@ -448,10 +481,13 @@ async def test_a_sync_that_swallows_its_first_cancellation_still_ends_with_the_c
 
 
 async def test_an_error_inside_the_with_block_comes_out_as_it_is():
-    with pytest.raises(ValueError, match="mine"):
+    async def owner() -> None:
         async with cache_of(JobService()) as cache:
             cache.get_or_create("a", Job())
             raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        await owner()
 
     assert tasks_of_caches() == []
 
@@ -469,6 +505,21 @@ async def test_cancelling_the_owner_ends_the_cache_and_the_cancellation_goes_on(
 
     assert task.cancelled()
     assert tasks_of_caches() == []
+
+
+async def test_a_cache_left_before_its_first_call_began_and_entered_again_syncs_its_items():
+    service = JobService()
+    cache = cache_of(service)
+    async with cache:
+        cache.get_or_create("a", Job())
+        await asyncio.sleep(0)
+    assert cache.statistics().calls == 1
+    assert service.calls == []
+
+    async with cache:
+        await asyncio.sleep(2 * PERIOD)
+
+    assert service.count("a") >= 1
 
 
 async def test_a_cache_entered_again_goes_on_with_its_items():

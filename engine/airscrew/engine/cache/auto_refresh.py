@@ -100,12 +100,13 @@ class AutoRefreshCache(Generic[ItemT]):
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
+        self._needs_recovery = False
         self._failed_in_a_row = 0
         self._last_call_seconds = 0.0
 
     async def __aenter__(self) -> Self:
         """Begin to sync; left by the task that entered it."""
-        self._table.recover()
+        self._needs_recovery = True
         self._group = await asyncio.TaskGroup().__aenter__()
         self._loop = self._spawn(self._run(), f"cache {self._name}: loop")
         return self
@@ -244,6 +245,9 @@ class AutoRefreshCache(Generic[ItemT]):
     async def _turn(self) -> None:
         """Begin all calls that are due and allowed, then sleep until more can be."""
         self._wake.clear()
+        if self._needs_recovery:
+            self._table.recover()
+            self._needs_recovery = False
         self._table.sweep()
         seconds = self._begin_calls()
         self._sleeps_until = self._clock.monotonic() + seconds
@@ -304,6 +308,7 @@ class AutoRefreshCache(Generic[ItemT]):
 
     def _note_loop_error(self, error: Exception) -> None:
         self._table.counters.loop_errors += 1
-        self._table.recover()
+        self._needs_recovery = True
+        self._wake.set()
         self._table.failures.last_error = describe(error)
         _log.error("cache loop failed", exc_info=error, extra={"cache": self._name})

@@ -1,9 +1,9 @@
 """
 The command line: ``airscrew``.
 
-Each command is a module of its own below ``commands``, imported when it is used; ``root`` knows their names. Commands hold an
-``EngineApi`` and nothing else of the engine, got by ``session``. stdout is for results, stderr for everything else. Nothing
-on the way of ``airscrew --help`` MUST import asyncio, grpc, protobuf or yaml.
+Each command is a module of its own below ``commands``, imported when it is used; ``root`` knows their names. Commands
+hold an ``EngineApi`` and nothing else of the engine, got by ``session``. stdout is for results, stderr for everything
+else. Nothing on the way of ``airscrew --help`` MUST import asyncio, grpc, protobuf or yaml.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """
 How a command ends: its exit code, and the one line that says why.
 
-0 it worked · 1 the task failed · 2 the request cannot be done as it was asked · 3 the system failed · 130 killed by Ctrl-C.
+0 it worked · 1 the task failed · 2 the request cannot be done as it was asked · 3 the system failed · 130 killed by
+Ctrl-C · 141 nobody reads its output any more · 143 told to stop.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def as_data(value: object, output: str) -> str:
     if output == "yaml":
         import yaml
 
-        return cast("str", yaml.safe_dump(plain(value), sort_keys=False, allow_unicode=True)).rstrip("\n")
+        return yaml.safe_dump(plain(value), sort_keys=False, allow_unicode=True).rstrip("\n")
     return msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode()
 
 

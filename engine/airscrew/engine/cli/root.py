@@ -1,8 +1,8 @@
 """
 The root of the command line: the commands by name, and the last wall around each.
 
-The names and short help of the commands are here so that ``airscrew --help`` imports none of them; a test holds that they
-agree with the commands' own.
+The names and short help of the commands are here so that ``airscrew --help`` imports none of them; a test holds that
+they agree with the commands' own.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _nearest(name: str) -> str:
 @click.option("--token-file", metavar="FILE", help="The token for --server (AIRSCREW_TOKEN_FILE).")
 @click.pass_obj
 def cli(app: App, home: str | None, config: str | None, server: str | None, token_file: str | None) -> None:
-    """
+    r"""
     Run Flyte task templates: lose nothing, start nothing twice.
 
     \b

@@ -18,6 +18,7 @@ from airscrew.engine.api.model import ApiError, EngineApi
 from airscrew.state.errors import StoreBusyError
 
 if TYPE_CHECKING:
+    from airscrew.engine.api.adapter import ServerInfo
     from airscrew.engine.cli.app import App
     from airscrew.engine.config import EngineSettings, WorkScope
 
@@ -107,16 +108,15 @@ async def _remote(app: App, settings: EngineSettings, stack: AsyncExitStack) -> 
     return Session(api=client, where=str(address))
 
 
-async def is_served(settings: EngineSettings) -> bool:
-    """Tell whether the store's engine answers on its socket."""
+async def served_by(settings: EngineSettings) -> ServerInfo | None:
+    """Ask the store's engine on its socket which one it is; None when none answers."""
     address = socket_beside(settings.store_file)
     if not is_answering(address):
-        return False
+        return None
     from airscrew.engine.api.client import connect
 
     try:
         async with connect(address) as client:
-            await client.info(timeout_seconds=ANSWER_SECONDS)
+            return await client.info(timeout_seconds=ANSWER_SECONDS)
     except ApiError:
-        return False
-    return True
+        return None

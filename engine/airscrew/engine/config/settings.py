@@ -126,10 +126,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     @property
     def store_file(self) -> Path:
         """The store's file; for a store without one, the file that stands for it: the socket lies beside it."""
-        scheme, _, rest = self.store_url.partition(":")
-        if scheme == "sqlite" and rest:
-            return Path("/" + rest.lstrip("/") if rest.startswith("/") else rest).absolute()
-        return self.home_path / "state.db"
+        from airscrew.state.urls import store_path
+
+        return store_path(self.store_url) or self.home_path / "state.db"
 
     @property
     def data_uri(self) -> str:

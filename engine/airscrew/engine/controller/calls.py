@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from typing_extensions import override
@@ -195,7 +195,8 @@ class Calls:
         return await self._told(live, executor, context, status, raw)
 
     async def _told(
-        self, live: Live, executor: Executor[Any], context: TaskContext[Any], status: TaskStatus[Any], raw: msgspec.Raw
+        self, live: Live, executor: Executor[Any], context: TaskContext[Any], status: TaskStatus[Any], raw:
+        msgspec.Raw
     ) -> Told:
         told = Told(
             phase=status.phase,
@@ -221,7 +222,7 @@ class Calls:
     async def _find(self, live: Live, host: Host) -> Fact:
         executor = host.executor
         context = self._context(live, executor)
-        found: Sequence[Found[Any]] = await host.call("find", context)
+        found = cast("Sequence[Found[Any]]", await host.call("find", context))
         if not found:
             return JobsFound(None)
         first, *twins = sorted(found, key=lambda one: one.created_at)

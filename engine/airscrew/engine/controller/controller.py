@@ -62,6 +62,7 @@ class Controller:
         queue: Whose turn it is.
         clock: The engine's time.
         in_scope: Whether an execution is to be worked on by this process; the others are left alone.
+        on_control: Called when an execution comes under control.
         on_change: Called after each turn, for those who watch in process.
         workers: How many turns are taken at once.
     """
@@ -73,6 +74,7 @@ class Controller:
     queue: WorkQueue[ExecutionId]
     clock: Clock
     in_scope: Callable[[Live], bool] = field(default=lambda _live: True)
+    on_control: Callable[[Live], None] = field(default=lambda _live: None)
     on_change: Callable[[Live], None] = field(default=lambda _live: None)
     workers: int = 64
     _lives: dict[ExecutionId, Live] = field(default_factory=dict[ExecutionId, Live])
@@ -97,8 +99,7 @@ class Controller:
             workers = [group.create_task(self._work(), name=f"worker-{n}") for n in range(self.workers)]
             ready()
             for worker in workers:
-                with suppress(QueueShutDownError):
-                    await worker
+                await worker
             watcher.cancel()
 
     async def drain(self) -> None:
@@ -167,7 +168,10 @@ class Controller:
 
     async def _work(self) -> None:
         while True:
-            execution = await self.queue.get()
+            try:
+                execution = await self.queue.get()
+            except QueueShutDownError:
+                return
             try:
                 await self._turn(execution)
             finally:
@@ -214,6 +218,7 @@ class Controller:
             live.stored, live.revision = record, found.mod_revision
         self._lives[execution] = live
         self._index(live)
+        self.on_control(live)
         given = self.dispatch(live)
         if given.gate is not None and may_be_outside(record):
             given.gate.take(execution)

@@ -1,21 +1,33 @@
 """
-Where an executor's code runs: on the engine's loop, or in a thread when it is a plain function.
+Where an executor's code runs: on the engine's loop, in a thread, or on a loop of its own.
 
-Guarantees: a call ends within its timeout; whatever it raises, ``SystemExit`` included, comes out as an
-``Exception``, unless the
-engine itself cancelled the call.
+A plain function runs in a thread; a coroutine on the engine's loop, and on one of its own once it blocked that.
+Guarantees: a call ends
+within its timeout, however its code behaves, unless it blocks the engine's loop itself; whatever it raises,
+``SystemExit`` included, comes
+out as an ``Exception``, unless the engine itself cancelled the call. After its first offence an executor is
+initialised anew on a
+thread and loop of its own, and stays there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from airscrew.engine.executor import Executor
+from airscrew.engine.controller.isolation import LoopThread, from_afar
+from airscrew.engine.controller.watchdog import Offence, Watchdog
+from airscrew.engine.executor import Executor, Setup, TaskContext
+
+log = logging.getLogger("airscrew.host")
+
+MOVE_SECONDS = 30.0
+"""How long the calls under way may take before an offender is moved."""
 
 
 class PluginCrashError(Exception):
@@ -30,12 +42,27 @@ class Host:
     Attributes:
         executor: The executor.
         threads: For its plain functions.
+        watchdog: Times what it does on the engine's loop; None to time nothing.
+        setup: What it is initialised with when it is moved.
+        offence: The last time that it blocked the loop.
     """
 
     executor: Executor[Any]
     threads: ThreadPoolExecutor
+    watchdog: Watchdog | None = None
+    setup: Setup | None = None
+    offence: Offence | None = None
+    _own: LoopThread | None = None
+    _move: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _calls: int = 0
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def call(self, method: str, *arguments: object) -> Any:
+    @property
+    def is_isolated(self) -> bool:
+        """Whether it runs on a loop of its own."""
+        return self._own is not None
+
+    async def call(self, method: str, *arguments: object) -> object:
         """
         Call a method of the executor and return what it returns.
 
@@ -44,13 +71,14 @@ class Host:
             Exception: Whatever it raised.
         """
         seconds = self.executor.start_timeout if method == "start_task" else self.executor.call_timeout
-        function = getattr(self.executor, method)
+        if self.offence is not None and self._own is None:
+            await self._isolate()
         try:
-            async with asyncio.timeout(seconds):
-                return await self._run(function, arguments)
-        except TimeoutError as error:
-            raise TimeoutError(f"{method} of {self.executor.id} gave no answer in {seconds:g} s") from error
-        except Exception:
+            async with asyncio.timeout(seconds) as limit:
+                return await self._run(getattr(self.executor, method), arguments)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                raise TimeoutError(f"{method} of {self.executor.id} gave no answer in {seconds:g} s") from error
             raise
         except BaseException as error:
             current = asyncio.current_task()
@@ -58,9 +86,53 @@ class Host:
                 raise
             raise PluginCrashError(f"{method} of {self.executor.id} raised {type(error).__name__}") from error
 
-    async def _run(self, function: Any, arguments: tuple[object, ...]) -> Any:
-        if inspect.iscoroutinefunction(function):
-            return await function(*arguments)
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self.threads, partial(function, *arguments))
-        return await answer if inspect.isawaitable(answer) else answer
+    def close(self) -> None:
+        """End the loop of its own, when it has one."""
+        if self._own is not None:
+            self._own.close()
+
+    async def _run(self, function: Any, arguments: tuple[object, ...]) -> object:  # noqa: ANN401 - a stranger's method
+        if not inspect.iscoroutinefunction(function):
+            answer = await asyncio.get_running_loop().run_in_executor(self.threads, partial(function, *arguments))
+            return await answer if inspect.isawaitable(answer) else answer
+        if self._own is not None:
+            home = asyncio.get_running_loop()
+            moved = [from_afar(one, home) if isinstance(one, TaskContext) else one for one in arguments]
+            return await asyncio.wrap_future(self._own.submit(function(*moved)))
+        self._calls += 1
+        try:
+            if self.watchdog is None:
+                return await function(*arguments)
+            return await self.watchdog.timed(self.executor.id, function(*arguments))
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    async def _isolate(self) -> None:
+        async with self._move:
+            if self._own is not None:
+                return
+            await self._wait_until_idle()
+            own = LoopThread(f"executor-{self.executor.id}")
+            if self.setup is not None:
+                setup, executor = self.setup, self.executor
+
+                async def initialise() -> None:
+                    made = executor.initialize(setup)
+                    if inspect.isawaitable(made):
+                        await made
+
+                await asyncio.wrap_future(own.submit(initialise()))
+            self._own = own
+            log.warning("an executor was moved to a loop of its own", extra={"executor": self.executor.id})
+
+    async def _wait_until_idle(self) -> None:
+        """Let the calls under way return: they use what is made anew."""
+        try:
+            async with asyncio.timeout(MOVE_SECONDS):
+                while self._calls:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except TimeoutError:
+            log.warning("calls under way did not return", extra={"executor": self.executor.id, "calls": self._calls})

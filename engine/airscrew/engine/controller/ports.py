@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from airscrew.idl.template import TaskTemplate
-
 from airscrew.engine.executor import Locations, OutputsAt
 from airscrew.engine.executor.context import DataAccess
 from airscrew.idl.errors import ExecutionError
 from airscrew.idl.ids import AttemptKey, ExecutionId
+from airscrew.idl.template import TaskTemplate
 from airscrew.state.records import Options
 
 if TYPE_CHECKING:
@@ -21,6 +20,10 @@ if TYPE_CHECKING:
 
     from airscrew.engine.controller.live import Live
     from airscrew.engine.machine import Fact
+
+
+Wake = Callable[[ExecutionId], None]
+"""Pushes an execution back into the queue; thread-safe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +115,15 @@ class TaskCache(Protocol):
         ...
 
 
+    def hold(self, place: AttemptPlace, key: str) -> None:
+        """Keep alive a reservation that an earlier life of the engine took."""
+        ...
+
+    async def run(self, wake: Wake) -> None:
+        """Keep reservations alive and wake those who wait, until cancelled."""
+        ...
+
+
 class ChildKeeper(Protocol):
     """Keeps the child executions of one that left a plan instead of outputs."""
 
@@ -122,7 +134,3 @@ class ChildKeeper(Protocol):
     async def kill(self, live: Live, reason: str) -> Fact:
         """Ask that all children end; ``JobGone`` when they have."""
         ...
-
-
-Wake = Callable[[ExecutionId], None]
-"""Pushes an execution back into the queue; thread-safe."""

@@ -18,8 +18,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 StateT = TypeVar("StateT")
 
-MAX_STATE_BYTES = 48 * 1024
-"""A larger state is refused: with what else the record of an execution holds it must stay under 64 KiB."""
+MAX_STATE_BYTES = 32 * 1024
+"""A larger state is refused, as the engine refuses it."""
 
 
 async def call(method: Callable[P, MaybeAwaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

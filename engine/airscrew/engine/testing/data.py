@@ -6,20 +6,18 @@ Files live in a dictionary by URI; those with the scheme ``file`` are real files
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from airscrew.engine.data.render import literal_text, references, render, variable_values
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import Locations
 
 if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import LiteralMap
-
-_VARIABLE = re.compile(r"\{\{\s*[.$]([A-Za-z]\w*)(?:\.(\w+))?\s*\}\}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,8 +54,11 @@ class MemoryData:
         await self.write_bytes(self.locations.input_uri, self.literals.SerializeToString(deterministic=True))
 
     async def render(self, texts: Sequence[str]) -> list[str]:
-        """Replace the variables that have a value."""
-        return [_VARIABLE.sub(self._value, text) for text in texts]
+        """Replace template variables, by the engine's own rules."""
+        wanted = references(texts)
+        literals = self.literals.literals
+        inputs = {name: literal_text(literals[name], name) for name in wanted.inputs if name in literals}
+        return render(texts, variable_values(self.locations, key=self.key, namespace=self.namespace), inputs)
 
     async def read_secret(self, group: str, key: str) -> str:
         """Read a secret that the test has given."""
@@ -82,35 +83,6 @@ class MemoryData:
             path.write_bytes(data)
         else:
             self.files[uri] = data
-
-    def _value(self, match: re.Match[str]) -> str:
-        name, part = match[1].lower(), match[2]
-        if name == "inputs" and part:
-            return self._input(part)
-        known = {
-            "input": self.locations.input_uri,
-            "inputprefix": self.locations.input_prefix,
-            "outputprefix": self.locations.output_prefix,
-            "rawoutputdataprefix": self.locations.raw_output_prefix,
-            "checkpointoutputprefix": self.locations.checkpoint_prefix,
-            "prevcheckpointprefix": self.locations.previous_checkpoint_prefix or '""',
-            "tasktemplatepath": self.locations.template_uri,
-            "perretryuniquekey": self.key,
-            "namespace": self.namespace,
-        }
-        if name not in known:
-            raise PermanentError(f"there is no variable {match[0]}", code="BadTaskSpecification")
-        return known[name]
-
-    def _input(self, name: str) -> str:
-        if name not in self.literals.literals:
-            raise PermanentError(f"there is no input {name!r}", code="BadTaskSpecification")
-        primitive = self.literals.literals[name].scalar.primitive
-        kind = primitive.WhichOneof("value")
-        if kind not in {"integer", "float_value", "string_value", "boolean"}:
-            raise PermanentError(f"input {name!r} has no textual form", code="BadTaskSpecification")
-        value: object = getattr(primitive, kind)
-        return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(slots=True)

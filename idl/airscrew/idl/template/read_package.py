@@ -7,10 +7,13 @@ archive is used as a path, and a hostile archive is bounded in files and bytes.
 
 from __future__ import annotations
 
+import gzip
 import io
 import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from typing_extensions import override
 
 from airscrew.idl.errors import UsageError
 from airscrew.idl.template.loaded import Distribution, Loaded, LoadedTemplate, Skipped
@@ -59,17 +62,29 @@ def _files(data: bytes, source: str) -> Iterator[tuple[str, bytes]]:
     import tarfile
 
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r|gz") as archive:
-            total = 0
+        with _BoundedGzip(fileobj=io.BytesIO(data)) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
             for count, member in enumerate(archive):
-                total += member.size
-                if count >= _MAX_FILES or total > _MAX_ALL_BYTES:
+                if count >= _MAX_FILES:
                     raise UsageError(f"{source} is too large for a package of tasks")
                 if member.isfile():
                     yield member.name, _content(archive, member, source)
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
         problem = " ".join(str(error).split()) or type(error).__name__
         raise UsageError(f"{source} is gzip, but no tar of a 'pyflyte package': {problem}") from None
+
+
+class _BoundedGzip(gzip.GzipFile):
+    """Reads up to a bound: a small archive can unpack to any size."""
+
+    _left = _MAX_ALL_BYTES
+
+    @override
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise OSError(f"it unpacks to more than {_MAX_ALL_BYTES:,} bytes")
+        return data
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, source: str) -> bytes:

@@ -27,6 +27,9 @@ _Tree = Mapping[str, object]
 _MAX_NODES = 100_000
 """Bounds what the aliases of a YAML file can grow into."""
 
+_MAX_DEPTH = 100
+"""As deep as protobuf itself reads."""
+
 
 def looks_like_text(data: bytes) -> bool:
     """Tell whether bytes of unknown kind are worth reading as JSON or YAML."""
@@ -153,13 +156,29 @@ def _json_tree(text: str) -> object | None:
 def _yaml_tree(text: str, source: str) -> object:
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return cast("object", yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506
+        if _is_too_deep(text, loader):
+            raise UsageError(f"{source} is nested deeper than {_MAX_DEPTH} levels")
+        return cast("object", yaml.load(text, Loader=loader))  # noqa: S506 - one of the safe ones
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         problem = getattr(error, "problem", None) or "it cannot be read"
         mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark is not None else ""
+        last_line = text.rstrip().count("\n") + 1
+        where = f" in line {min(mark.line + 1, last_line)}" if mark is not None else ""
         raise UsageError(f"{source} is neither JSON nor YAML: {' '.join(str(problem).split())}{where}") from None
+
+
+def _is_too_deep(text: str, loader: Any) -> bool:  # noqa: ANN401 - either of two classes without a common base
+    """Look at the nesting by events alone: the fast loader recurses in C, and deep nesting would kill the process."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            return True
+    return False
 
 
 def _check_plain(tree: object, source: str) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final, cast
 
-from airscrew.plugins.http_job.paths import as_object
+from airscrew.plugins.http_job.paths import as_list, as_object
 
 VARIABLE = re.compile(r"\{\{\s*[.$]([A-Za-z_]\w*(?:\.[\w-]+)*)(\?)?\s*\}\}")
-OWN: Final = frozenset({"inputs", "custom", "key", "name", "attempt", "execution", "namespace", "taskType", "taskName"})
+OWN: Final = frozenset({"inputs", "custom", "parameters", "key", "name", "attempt", "execution", "taskType"})
 
 _LEFT_OUT: Final = object()
 
@@ -25,58 +25,54 @@ class MissingValueError(Exception):
     """A variable has no value; the text is the variable's name."""
 
 
-def fill(template: object, values: Mapping[str, object]) -> object:
+def fill(template: object, values: Mapping[str, object], foreign: Mapping[str, str]) -> object:
     """
-    Put values into a copy of a template.
+    Put values into a copy of a template, in one pass: what is put in is never read as a template again.
+
+    Args:
+        template: The template.
+        values: The values of our variables.
+        foreign: The text of each variable that is not ours, as it is written.
 
     Raises:
         MissingValueError: A variable that must be there is not.
     """
-    filled = _fill(template, values)
+    filled = _fill(template, values, foreign)
     return None if filled is _LEFT_OUT else filled
 
 
-def strings(value: object) -> Iterator[str]:
-    """Walk over all strings of a JSON value that still hold a variable, in a fixed order."""
+def foreign_variables(template: object) -> list[str]:
+    """List the variables of a template that are not ours, as they are written, each once."""
+    found = (match[0] for text in _strings(template) for match in VARIABLE.finditer(text) if not _is_own(match))
+    return list(dict.fromkeys(found))
+
+
+def _strings(value: object) -> Iterator[str]:
     if isinstance(value, str):
-        if VARIABLE.search(value):
-            yield value
-    elif isinstance(value, Mapping):
-        for part in cast("Mapping[str, object]", value).values():
-            yield from strings(part)
-    elif isinstance(value, list):
-        for part in cast("list[object]", value):
-            yield from strings(part)
+        yield value
+    for part in [*as_object(value).values(), *as_list(value)]:
+        yield from _strings(part)
 
 
-def replace_strings(value: object, replacements: Mapping[str, str]) -> object:
-    """Replace whole strings in a copy of a JSON value."""
-    if isinstance(value, str):
-        return replacements.get(value, value)
-    if isinstance(value, Mapping):
-        return {name: replace_strings(part, replacements) for name, part in cast("Mapping[str, object]", value).items()}
-    if isinstance(value, list):
-        return [replace_strings(part, replacements) for part in cast("list[object]", value)]
-    return value
-
-
-def _fill(template: object, values: Mapping[str, object]) -> object:
+def _fill(template: object, values: Mapping[str, object], foreign: Mapping[str, str]) -> object:
     if isinstance(template, str):
-        return _fill_text(template, values)
-    if isinstance(template, Mapping):
-        members = {name: _fill(part, values) for name, part in cast("Mapping[str, object]", template).items()}
+        return _fill_text(template, values, foreign)
+    if isinstance(template, dict):
+        members = {name: _fill(part, values, foreign) for name, part in as_object(cast("object", template)).items()}
         return {name: value for name, value in members.items() if value is not _LEFT_OUT}
-    if isinstance(template, Sequence):
-        items = [_fill(part, values) for part in cast("Sequence[object]", template)]
+    if isinstance(template, list):
+        items = [_fill(part, values, foreign) for part in as_list(cast("object", template))]
         return [item for item in items if item is not _LEFT_OUT]
     return template
 
 
-def _fill_text(text: str, values: Mapping[str, object]) -> object:
+def _fill_text(text: str, values: Mapping[str, object], foreign: Mapping[str, str]) -> object:
     whole = VARIABLE.fullmatch(text)
     if whole and _is_own(whole):
         return _value(whole, values)
-    return VARIABLE.sub(lambda match: _as_text(_value(match, values)) if _is_own(match) else match[0], text)
+    return VARIABLE.sub(
+        lambda match: _as_text(_value(match, values)) if _is_own(match) else foreign.get(match[0], match[0]), text
+    )
 
 
 def _is_own(match: re.Match[str]) -> bool:

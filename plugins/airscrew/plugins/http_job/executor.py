@@ -4,6 +4,7 @@ The executor of ``http_job``: a thin order of calls over ``jobs``, ``client`` an
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
@@ -59,6 +60,7 @@ class HttpJobExecutor(Executor[HttpJobState]):
         self._open_transport = open_transport
         self._services: dict[str, ServiceJobs] = {}
         self._stack = AsyncExitStack()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @override
     async def initialize(self, setup: Setup) -> None:
@@ -85,7 +87,7 @@ class HttpJobExecutor(Executor[HttpJobState]):
                     wake=setup.wake,
                 )
                 self._services[name] = await stack.enter_async_context(jobs)
-            self._stack = stack.pop_all()
+            self._stack, self._loop = stack.pop_all(), asyncio.get_running_loop()
         self._declare(config)
 
     def _declare(self, config: Config) -> None:
@@ -162,9 +164,13 @@ class HttpJobExecutor(Executor[HttpJobState]):
 
     @override
     async def close(self) -> None:
-        """Stop reading and close the session."""
-        stack, self._stack = self._stack, AsyncExitStack()
-        await stack.aclose()
+        """Stop reading and close the session, on the loop that they were opened on."""
+        stack, loop = self._stack, self._loop
+        self._stack, self._loop = AsyncExitStack(), None
+        if loop is None or loop is asyncio.get_running_loop():
+            await stack.aclose()
+        elif not loop.is_closed():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(stack.aclose(), loop))
 
     def _candidates(self, task_type: str, note: HttpJobState | None) -> list[ServiceJobs]:
         if note is not None:

@@ -11,7 +11,7 @@ from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import TaskContext
 from airscrew.idl.struct_fields import struct_to_json
 from airscrew.idl.template import TaskTemplate
-from airscrew.plugins.http_job.bodies import MissingValueError, fill, replace_strings, strings
+from airscrew.plugins.http_job.bodies import MissingValueError, fill, foreign_variables
 from airscrew.plugins.http_job.config import DEFAULT_TYPE
 from airscrew.plugins.http_job.decide import Rules
 from airscrew.plugins.http_job.outputs import inputs_to_json
@@ -52,21 +52,20 @@ async def build_body(rules: Rules, context: TaskContext[HttpJobState], template:
     if shape is None:
         return None
     try:
-        body = fill(shape, _values(context, template, await context.inputs()))
+        return fill(shape, _values(context, template, await context.inputs()), await _render(shape, context))
     except MissingValueError as error:
         raise PermanentError(
             f"the request to {rules.name} needs {error}, which the task does not have", code="BadTaskSpecification"
         ) from error
-    return await _render(body, context)
 
 
-async def _render(body: object, context: TaskContext[HttpJobState]) -> object:
-    """Let the engine replace the variables that are its own, as locations."""
-    texts = list(dict.fromkeys(strings(body)))
-    if not texts:
-        return body
+async def _render(shape: object, context: TaskContext[HttpJobState]) -> dict[str, str]:
+    """Let the engine say what the variables are that are its own, as locations."""
+    names = foreign_variables(shape)
+    if not names:
+        return {}
     await context.place_inputs()
-    return replace_strings(body, dict(zip(texts, await context.render(texts), strict=True)))
+    return dict(zip(names, await context.render(names), strict=True))
 
 
 def _values(context: TaskContext[HttpJobState], template: TaskTemplate, inputs: LiteralMap) -> Mapping[str, object]:
@@ -80,6 +79,5 @@ def _values(context: TaskContext[HttpJobState], template: TaskTemplate, inputs: 
         "name": context.task_name,
         "attempt": context.attempt,
         "execution": str(context.execution),
-        "namespace": context.namespace,
         "taskType": context.task_type,
     }

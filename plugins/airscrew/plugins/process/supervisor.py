@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-CLAIM, LOCK, STATUS = "claim.json", "lock", "status.json"
+CLAIM, LOCK, STATUS, CLEAN = "claim.json", "lock", "status.json", "clean"
 LOCK_PATIENCE = 10.0
 SWEEP_PAUSE = 0.02
 TRIM_PAUSE = 1.0
@@ -71,6 +71,7 @@ def main() -> None:
     finally:
         end_descendants()
         remove_secrets(request)
+        os.close(os.open(f"{request['directory']}/{CLEAN}", os.O_WRONLY | os.O_CREAT, 0o600))
 
 
 def read_request() -> Json:
@@ -353,8 +354,8 @@ def write_secrets(request: Json) -> None:
 
 def remove_secrets(request: Json) -> None:
     """Remove what ``write_secrets`` has written."""
-    paths = request["secret_paths"]
-    folders = {os.path.dirname(path) for path in paths} | ({request["secret_directory"]} if paths else set())
+    paths: list[str] = request["secret_paths"]
+    folders: set[str] = {os.path.dirname(path) for path in paths} | ({request["secret_directory"]} if paths else set())
     with contextlib.suppress(OSError):
         for path in paths:
             os.unlink(path)

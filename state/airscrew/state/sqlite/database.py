@@ -165,7 +165,8 @@ class Database:
     def shrink(self, pages: int, *, fold: bool) -> None:
         """Give some free pages back; with ``fold``, then fold SQLite's log into the file, so that both shrink."""
         writer = self._open_writer()
-        self._transact(lambda: writer.execute(f"PRAGMA incremental_vacuum({pages})").fetchall())
+        # As a script: ``execute`` would stop after the first page.
+        self._seam.commit(lambda: writer.executescript(f"PRAGMA incremental_vacuum({pages});"))
         before, self.free_pages = self.free_pages, Reader(writer).free_pages()
         if self.free_pages >= before:
             self.free_pages = 0

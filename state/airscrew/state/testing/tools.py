@@ -5,8 +5,8 @@ What the checks share.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from airscrew.state.store import Event, KeyValue, LeaseStore, Put, Store, TxnResult, prefix_end
@@ -89,13 +89,23 @@ async def list_all(store: Store, prefix: str, limit: int = 1000) -> list[KeyValu
 async def collect(store: Store, prefix: str, from_revision: int, until: int) -> list[Sequence[Event]]:
     """Watch a prefix until a revision's events have come, and return the batches."""
     batches: list[Sequence[Event]] = []
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with in_time(f"a watch of {prefix!r} from revision {from_revision} to tell revision {until}"):
         async for batch in store.watch(prefix, prefix_end(prefix), from_revision=from_revision):
             expect(batch, "a watch yielded an empty batch")
             batches.append(batch)
             if batch[-1].revision >= until:
                 break
     return batches
+
+
+@asynccontextmanager
+async def in_time(what: str) -> AsyncIterator[None]:
+    """Raise ``AssertionError`` when the block takes longer than anything may."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise AssertionError(f"waited {PATIENCE_SECONDS} s for {what}") from error
 
 
 async def history(store: Store, prefix: str, from_revision: int, until: int) -> list[Event]:

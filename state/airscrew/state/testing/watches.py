@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from airscrew.state.errors import CompactedError
 from airscrew.state.store import Delete, DeleteRange, Event, Put, Store, prefix_end
 from airscrew.state.testing.tools import (
-    PATIENCE_SECONDS,
     Check,
     MakeStore,
     collect,
@@ -18,6 +17,7 @@ from airscrew.state.testing.tools import (
     expect_equal,
     expect_error,
     history,
+    in_time,
     list_all,
     must_get,
     put,
@@ -89,7 +89,7 @@ async def a_list_and_a_watch_leave_no_gap(make_store: MakeStore) -> None:
         page = await store.range("gap/", prefix_end("gap/"))
         state = {item.key: item.value for item in page.items}
         batches = store.watch("gap/", prefix_end("gap/"), from_revision=page.revision + 1)
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with in_time("a watch to tell all writes after a list"):
             while list(state.values()) != [b"19"] * 4:
                 for event in await anext(batches):
                     step = int(event.value or b"") - int(state.get(event.key, b"-1"))
@@ -112,7 +112,7 @@ async def a_slow_reader_misses_nothing(make_store: MakeStore) -> None:
         events = list(await anext(reader))
         for n in range(1, 300):
             last = await put(store, ("slow/a", b"%d" % n))
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with in_time("a slow reader to be told all"):
             while events[-1].revision < last.revision:
                 events += await anext(reader)
         expect_equal([event.value for event in events], [b"%d" % n for n in range(300)], "what a slow reader saw")

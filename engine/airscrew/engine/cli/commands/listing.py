@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from airscrew.engine.cli import render
+from airscrew.engine.cli.command import Command
 from airscrew.engine.cli.options import label_option, namespace_option, output_option, pairs, run_async
 
 if TYPE_CHECKING:
     from airscrew.engine.api.model import EngineApi, ExecutionView, ListRequest
     from airscrew.engine.cli.app import App
+    from airscrew.idl.phase import Phase
 
 
-@click.command("list")
+@click.command("list", cls=Command)
 @namespace_option
 @label_option
 @click.option("--phase", "phases", multiple=True, metavar="PHASE", help="Only this phase; may be given more than once.")
@@ -44,7 +46,7 @@ def list_command(
         click.echo(f"airscrew: there are more than {limit}: see --limit", err=True)
 
 
-def _phase(text: str) -> object:
+def _phase(text: str) -> Phase:
     from airscrew.idl.errors import UsageError
     from airscrew.idl.phase import Phase
 

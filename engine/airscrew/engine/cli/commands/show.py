@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airscrew.engine.cli import render
+from airscrew.engine.cli.command import Command
 from airscrew.engine.cli.commands import listing
 from airscrew.engine.cli.options import execution_name, namespace_option, output_option, run_async
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from airscrew.engine.cli.app import App
 
 
-@click.command
+@click.command(cls=Command)
 @click.argument("execution")
 @namespace_option
 @output_option("table", "wide", "name", "json", "yaml")
@@ -30,7 +31,7 @@ def get(app: App, execution: str, namespace: str, output: str) -> None:
         click.echo(listing.show([view], output, app.now()))
 
 
-@click.command
+@click.command(cls=Command)
 @click.argument("execution")
 @namespace_option
 @output_option("text", "json", "yaml")

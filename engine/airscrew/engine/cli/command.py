@@ -1,0 +1,35 @@
+"""
+The class of all commands: the root's options may also follow a command's name.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import click
+from typing_extensions import override
+
+from airscrew.engine.cli.app import App
+
+REACH = ("home", "config", "server", "token_file")
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None and param.name is not None:
+        cast("App", ctx.obj).reach[param.name] = value
+
+
+class Command(click.Command):
+    """A command that also takes ``--home``, ``--config``, ``--server`` and ``--token-file``."""
+
+    @override
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *_REACH_OPTIONS]
+
+
+def _option(name: str) -> click.Option:
+    settings: dict[str, Any] = {"expose_value": False, "hidden": True, "callback": _remember, "is_eager": True}
+    return click.Option([f"--{name.replace('_', '-')}"], **settings)
+
+
+_REACH_OPTIONS = [_option(name) for name in REACH]

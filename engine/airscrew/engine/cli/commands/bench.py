@@ -1,0 +1,74 @@
+"""``airscrew bench``."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from airscrew.engine.cli import render
+from airscrew.engine.cli.command import Command
+from airscrew.engine.cli.options import output_option
+
+if TYPE_CHECKING:
+    from airscrew.engine.cli.app import App
+
+
+@click.group
+def bench() -> None:
+    """Measure the engine on this machine."""
+
+
+tasks_option = click.option("--tasks", type=click.IntRange(min=1), default=1000, show_default=True, help="How many.")
+store_option = click.option("--store", default="", metavar="URL", help="memory or sqlite:PATH; a new sqlite file.")
+
+
+@bench.command(cls=Command)
+@tasks_option
+@store_option
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def engine(app: App, tasks: int, store: str, output: str) -> None:
+    """Tasks a second from submission to the end, beside what the store alone can write."""
+    _measure(app, "engine", output, tasks=tasks, store=store)
+
+
+@bench.command(cls=Command)
+@tasks_option
+@store_option
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def inflight(app: App, tasks: int, store: str, output: str) -> None:
+    """What so many tasks that run at once cost."""
+    _measure(app, "inflight", output, tasks=tasks, store=store)
+
+
+@bench.command(cls=Command)
+@click.option("--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def startup(app: App, repeat: int, output: str) -> None:
+    """How long the command line takes to begin."""
+    _measure(app, "startup", output, repeat=repeat)
+
+
+def _measure(app: App, name: str, output: str, **options: object) -> None:
+    from airscrew.engine.bench import BenchOptions
+
+    module = import_module(f"airscrew.engine.bench.{name}")
+    with tempfile.TemporaryDirectory(prefix="airscrew-bench-") as folder:
+        result = asyncio.run(module.measure(BenchOptions(directory=folder, **options)))  # type: ignore[arg-type]
+    click.echo(render.as_data(result, output) if output != "table" else as_table(result))
+
+
+def as_table(result: Mapping[str, object]) -> str:
+    """Write figures below each other."""
+    return render.table(("FIGURE", "VALUE"), [(name, _figure(value)) for name, value in result.items()])
+
+
+def _figure(value: object) -> str:
+    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -1,0 +1,37 @@
+"""``airscrew logs``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from airscrew.engine.cli.command import Command
+from airscrew.engine.cli.options import execution_name, namespace_option
+
+if TYPE_CHECKING:
+    from airscrew.engine.cli.app import App
+
+
+@click.command(cls=Command)
+@click.argument("execution")
+@namespace_option
+@click.option("-f", "--follow", is_flag=True, help="Go on until the execution is over.")
+@click.option("--attempt", type=click.IntRange(min=1), help="Of this attempt, 1 for the first; the last by default.")
+@click.pass_obj
+def logs(app: App, execution: str, namespace: str, follow: bool, attempt: int | None) -> None:
+    """Print the log of an execution."""
+    name = execution_name(execution, namespace)
+    asyncio.run(_print(app, name, None if attempt is None else attempt - 1, follow=follow))
+
+
+async def _print(app: App, execution: str, attempt: int | None, *, follow: bool) -> None:
+    from airscrew.engine.cli.session import looking
+
+    out = sys.stdout.buffer
+    async with looking(app) as api:
+        async for chunk in api.logs(execution, attempt=attempt, follow=follow):
+            out.write(chunk.data)
+            out.flush()

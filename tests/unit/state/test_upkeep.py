@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from airscrew.state.sqlite.upkeep import SLACK_PAGES, Shrink, Standing, Sweep, next_piece
+
+
+def standing(revision: int = 0, compacted: int = 0, swept: int = 0, free_pages: int = 0) -> Standing:
+    return Standing(revision=revision, compacted=compacted, swept=swept, free_pages=free_pages)
+
+
+@pytest.mark.parametrize(
+    ("now", "idle", "piece"),
+    [
+        (standing(revision=10_000), True, None),
+        (standing(revision=10_999), True, None),
+        (standing(revision=11_000), True, Sweep(1000)),
+        (standing(revision=11_000), False, None),
+        (standing(revision=20_000), False, None),
+        (standing(revision=20_002, compacted=1), False, Sweep(1000)),
+        (standing(revision=500, compacted=300), True, Sweep(300)),
+        (standing(revision=500, compacted=300, swept=300), True, None),
+        (standing(free_pages=SLACK_PAGES), True, None),
+        (standing(free_pages=SLACK_PAGES + 600), True, Shrink(512, is_last=False)),
+        (standing(free_pages=SLACK_PAGES + 100), True, Shrink(100, is_last=True)),
+        (standing(free_pages=SLACK_PAGES + 100), False, None),
+        (standing(revision=9, compacted=9, free_pages=SLACK_PAGES + 100), True, Sweep(9)),
+    ],
+)
+def test_pieces_are_small_and_wait_for_a_pause_while_they_can(
+    now: Standing, idle: bool, piece: Sweep | Shrink | None
+) -> None:
+    assert next_piece(now, keep_revisions=10_000, idle=idle, squeeze=False) == piece
+
+
+def test_without_room_all_history_goes_at_once() -> None:
+    piece = next_piece(standing(revision=1500, swept=1000), keep_revisions=10_000, idle=False, squeeze=True)
+
+    assert piece == Sweep(1500)
+
+
+def test_a_sweep_never_lags_far_behind_without_pauses() -> None:
+    revision, compacted, swept = 0, 0, 0
+    for _ in range(1000):
+        revision += 128
+        piece = next_piece(standing(revision, compacted, swept), keep_revisions=1000, idle=False, squeeze=False)
+        if isinstance(piece, Sweep):
+            compacted, swept = max(compacted, piece.last), piece.last
+
+        assert revision - swept < 1000 + 12_000
