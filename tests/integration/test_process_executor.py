@@ -17,13 +17,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from airscrew.engine.errors import PermanentError
+from airscrew.engine.errors import PermanentError, RetryableError
 from airscrew.engine.executor import Gone, OutputsAt, TaskStatus
 from airscrew.engine.testing.attempt import Attempt
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import Phase
 from airscrew.idl.template import Container, K8sPod, TaskTemplate, make_template
+from airscrew.plugins.process.config import Config
+from airscrew.plugins.process.executor import log_tail
 from airscrew.plugins.process.observation import read_claim
+from airscrew.plugins.process.preparation import Preparation
 from airscrew.plugins.process.spawner import LocalSpawner
 from airscrew.plugins.process.state import ProcessState
 from tests.integration.process_tasks import alive, command, environment, is_running, python, runs, shell
@@ -251,7 +254,8 @@ async def test_of_many_concurrent_starters_one_runs_the_task(tmp_path: Path) -> 
         async with asyncio.TaskGroup() as group:
             for attempt in attempts:
                 group.create_task(attempt.start())
-        statuses = [await attempt.run() for attempt in attempts]
+        await until((Path(attempts[0].state.place.clean)).exists)
+        statuses = [await attempt.check() for attempt in attempts]
 
     assert {status.phase for status in statuses} == {Phase.SUCCESS}
     assert runs(tmp_path) == 1
@@ -330,8 +334,8 @@ async def test_a_log_is_kept_within_its_limit(tmp_path: Path) -> None:
     status = await run(tmp_path, shell(script), log_limit_bytes=60_000)
 
     log, older = Path(status.state.log), Path(f"{status.state.log}.1")
-    assert log.read_text().endswith("last\n")
-    assert older.exists()
+    assert (older.read_text() + log.read_text()).endswith("2000\nlast\n")
+    assert log_tail(status.state.log).endswith("2000\nlast")
     assert log.stat().st_size + older.stat().st_size < 40 * 8893 * 0.8
 
 
@@ -494,14 +498,21 @@ async def test_an_attempt_that_was_killed_before_its_claim_never_begins(tmp_path
         await attempt.start()
         await until(lambda: runs(tmp_path))
         place = attempt.state.place
+        await until(Path(place.clean).exists)
         for name in (place.claim, place.lock, place.status, place.clean):
             Path(name).unlink()
 
         killed = await attempt.kill("enough")
-        late = await attempt.host.executor.start_task(attempt.context(), attempt.template)
+        preparation = Preparation(
+            context=attempt.context(), template=attempt.template, config=Config(), place=attempt.state.place
+        )
+        late = await LocalSpawner().spawn(await preparation.request())
+
+        with pytest.raises(RetryableError, match="an earlier start of this attempt was refused"):
+            await attempt.start()
 
     assert isinstance(killed, Gone)
-    assert isinstance(late, TaskStatus)
+    assert late.result == "exists"
     assert runs(tmp_path) == 1
 
 

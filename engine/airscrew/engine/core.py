@@ -10,25 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from random import Random
 
-from airscrew.engine.api.model import ExecutorView
 from airscrew.engine.children import Children
 from airscrew.engine.clock import Clock
 from airscrew.engine.config import WorkKind, WorkScope
 from airscrew.engine.controller.calls import Calls, UnlimitedAllocation, place_of
 from airscrew.engine.controller.commit import Committer
 from airscrew.engine.controller.controller import Controller
-from airscrew.engine.controller.gates import Gate
-from airscrew.engine.controller.host import Host
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ports import TaskCache
-from airscrew.engine.controller.turn import Dispatch, Turns
+from airscrew.engine.controller.turn import Turns
 from airscrew.engine.dataplane import LocalDataPlane
-from airscrew.engine.executor import Executor, Setup
-from airscrew.engine.machine import Policy, Traits
+from airscrew.engine.executor import Setup
+from airscrew.engine.hosting import Hosts
+from airscrew.engine.machine import Policy
 from airscrew.engine.outbox import Outbox, Sink
 from airscrew.engine.registry import Registry
 from airscrew.engine.service.prune import Pruner
@@ -37,7 +35,6 @@ from airscrew.engine.service.service import EngineService
 from airscrew.engine.service.submission import Submitter
 from airscrew.engine.timebase import BootClock, next_life, open_timebase
 from airscrew.engine.workqueue import WorkQueue
-from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId, Uid
 from airscrew.state import keys
 from airscrew.state.store import Compare, Put, Store
@@ -96,6 +93,8 @@ class Core:
         outbox: Its events.
         clock: Its time.
         installation: The installation's UID.
+        hosts: Its executors.
+        setup: Makes what an executor is initialised with.
     """
 
     api: EngineService
@@ -103,6 +102,8 @@ class Core:
     outbox: Outbox
     clock: Clock
     installation: str
+    hosts: Hosts
+    setup: Callable[[str], Setup]
     _draining: list[bool]
 
     async def drain(self, seconds: float) -> bool:
@@ -128,21 +129,29 @@ async def open_core(parts: CoreParts) -> AsyncIterator[Core]:
     life = await next_life(parts.store)
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="executor") as threads:
         core = _assemble(parts, installation, clock, life, threads)
-        await parts.registry.initialise(_setup_for(parts, core))
-        async with asyncio.TaskGroup() as group:
-            outbox = group.create_task(core.outbox.run(), name="outbox")
-            ready = asyncio.Event()
-            cache = group.create_task(parts.cache.run(core.controller.wake), name="cache")
-            loop = group.create_task(core.controller.run(ready.set), name="controller")
-            await ready.wait()
-            try:
+        await parts.registry.initialise(core.setup)
+        with core.hosts.watchdog, closing(core.hosts):
+            async with _running(core, parts):
                 yield core
-            finally:
-                if not await core.drain(parts.drain_seconds):
-                    loop.cancel()
-                await core.outbox.flush(FLUSH_SECONDS)
-                for task in (outbox, cache):
-                    task.cancel()
+
+
+@asynccontextmanager
+async def _running(core: Core, parts: CoreParts) -> AsyncIterator[None]:
+    """Run the loops of an engine until the body ends; then drain."""
+    async with asyncio.TaskGroup() as group:
+        outbox = group.create_task(core.outbox.run(), name="outbox")
+        ready = asyncio.Event()
+        cache = group.create_task(parts.cache.run(core.controller.wake), name="cache")
+        loop = group.create_task(core.controller.run(ready.set), name="controller")
+        await ready.wait()
+        try:
+            yield
+        finally:
+            if not await core.drain(parts.drain_seconds):
+                loop.cancel()
+            await core.outbox.flush(FLUSH_SECONDS)
+            for task in (outbox, cache):
+                task.cancel()
 
 
 async def ensure_installation(store: Store, random: Random) -> str:
@@ -155,95 +164,12 @@ async def ensure_installation(store: Store, random: Random) -> str:
     return uid if result.succeeded else await ensure_installation(store, random)
 
 
-def traits_of(executor: Executor[object]) -> Traits:
-    """Reduce an executor to what the machine needs to know of it."""
-    return Traits(
-        id=executor.id,
-        start=executor.start_declaration,
-        check_interval=executor.check_interval,
-        finalizes=type(executor).finalize is not Executor.finalize,
-        uses_cache=not executor.disables_cache,
-    )
-
-
-class _Executors:
-    """The executors of one engine: hosts, gates, and who has which execution."""
-
-    def __init__(self, registry: Registry, threads: ThreadPoolExecutor, wake: Callable[[ExecutionId], None]) -> None:
-        self._registry = registry
-        self._threads = threads
-        self._wake = wake
-        self._hosts: dict[str, Host] = {}
-        self._gates: dict[str, Gate] = {}
-        self._traits: dict[str, Traits] = {}
-
-    def host_of(self, executor_id: str) -> Host | None:
-        host = self._hosts.get(executor_id)
-        if host is None:
-            executor = self._registry.get(executor_id)
-            if executor is None:
-                return None
-            host = self._hosts[executor_id] = Host(executor, self._threads)
-        return host
-
-    def dispatch(self, live: Live) -> Dispatch:
-        executor_id = live.record.executor or self._choose(live)
-        host = self.host_of(executor_id) if executor_id else None
-        if host is None:
-            absent = self._registry.why_absent(executor_id) if executor_id else self._why_none(live)
-            return Dispatch(executor_id, None, None, absent)
-        traits = self._traits.get(executor_id)
-        if traits is None:
-            traits = self._traits[executor_id] = traits_of(host.executor)
-            self._gates[executor_id] = Gate(host.executor.concurrency, self._wake)
-        return Dispatch(executor_id, traits, self._gates[executor_id])
-
-    def views(self, now: float) -> list[ExecutorView]:
-        return [
-            executor_view(candidate.id, self._registry, self._gates.get(candidate.id), now)
-            for candidate, _, _ in self._registry.all()
-        ]
-
-    def _choose(self, live: Live) -> str:
-        try:
-            return self._resolve(live).id
-        except UsageError:
-            return ""
-
-    def _why_none(self, live: Live) -> str:
-        try:
-            self._resolve(live)
-        except UsageError as error:
-            return str(error)
-        return ""
-
-    def _resolve(self, live: Live) -> Executor[object]:
-        # A template is accepted for an unknown type only with a container: what is stored was resolved once before.
-        options = live.options
-        return self._registry.resolve(options.task_type, has_container=True, wanted=options.executor)
-
-
-def executor_view(executor_id: str, registry: Registry, gate: Gate | None, now: float) -> ExecutorView:
-    """Show an installed executor."""
-    candidate, executor, problem = next(found for found in registry.all() if found[0].id == executor_id)
-    return ExecutorView(
-        id=executor_id,
-        task_types=list(executor.task_types) if executor is not None else [],
-        origin=candidate.origin,
-        version=candidate.version,
-        enabled=candidate.enabled,
-        problem=problem,
-        start=type(executor.start_declaration).__name__ if executor is not None else "",
-        breaker=gate.breaker(now) if gate is not None else "",
-        live=gate.live if gate is not None else 0,
-    )
-
-
 def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, threads: ThreadPoolExecutor) -> Core:
     draining = [False]
     scope = _Scope(parts.scope)
     bell = _Bell()
-    executors = _Executors(parts.registry, threads, bell.wake)
+    setup = _setup_for(parts, installation, clock, bell)
+    executors = Hosts(parts.registry, threads, bell.wake, setup)
     reader = Reader(parts.store, installation, parts.data.output_prefix)
     submitter = Submitter(
         store=parts.store,
@@ -251,6 +177,7 @@ def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, thre
         desk=parts.data,
         clock=clock,
         new_uid=lambda: Uid(f"{parts.random.getrandbits(128):032x}"),
+        announce=scope.add,
         timeouts=parts.timeouts,
     )
     committer = Committer(parts.store, life, parts.random, clock)
@@ -263,7 +190,7 @@ def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, thre
         pruner=Pruner(parts.store, reader, parts.data.delete_files),
         clock=clock,
         is_draining=lambda: draining[0],
-        on_submit=lambda name: bell.submitted(name, scope),
+        on_known=lambda name: bell.look(scope.add(parse_name(name))),
     )
     calls = Calls(
         host_of=executors.host_of,
@@ -297,7 +224,14 @@ def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, thre
     bell.controller = controller
     outbox = Outbox(parts.store, parts.sinks, clock=clock, random=parts.random)
     return Core(
-        api=api, controller=controller, outbox=outbox, clock=clock, installation=installation, _draining=draining
+        api=api,
+        controller=controller,
+        outbox=outbox,
+        clock=clock,
+        installation=installation,
+        hosts=executors,
+        setup=setup,
+        _draining=draining,
     )
 
 
@@ -309,9 +243,10 @@ class _Bell:
     def wake(self, execution: ExecutionId) -> None:
         self.controller.wake(execution)
 
-    def submitted(self, name: str, scope: _Scope) -> None:
-        execution = parse_name(name)
-        scope.add(execution)
+    def wake_key(self, key: str) -> None:
+        self.controller.wake_key(key)
+
+    def look(self, execution: ExecutionId) -> None:
         self.controller.look(execution)
 
 
@@ -329,9 +264,10 @@ class _Scope:
         self._everything = scope.kind is WorkKind.ALL
         self._named = set(scope.executions)
 
-    def add(self, execution: ExecutionId) -> None:
+    def add(self, execution: ExecutionId) -> ExecutionId:
         if not self._everything:
             self._named.add(str(execution))
+        return execution
 
     def covers(self, live: Live) -> bool:
         if self._everything or str(live.execution) in self._named:
@@ -342,15 +278,15 @@ class _Scope:
         return bool(live.record.kill) or "kill" in live.requests
 
 
-def _setup_for(parts: CoreParts, core: Core) -> Callable[[str], Setup]:
+def _setup_for(parts: CoreParts, installation: str, clock: Clock, bell: _Bell) -> Callable[[str], Setup]:
     def setup(executor_id: str) -> Setup:
         return Setup(
-            installation=core.installation,
+            installation=installation,
             config=parts.executor_config.get(executor_id, {}),
             state_directory=f"{parts.state_directory}/{executor_id}" if parts.state_directory else "",
-            clock=core.clock,
+            clock=clock,
             random=parts.random,
-            wake=core.controller.wake_key,
+            wake=bell.wake_key,
         )
 
     return setup

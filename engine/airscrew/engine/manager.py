@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 
 from airscrew.engine.clock import Clock, SystemClock
 from airscrew.engine.config import EngineSettings, WorkKind, WorkScope
-from airscrew.engine.core import Core, CoreParts, ensure_installation, executor_view, open_core
+from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
 from airscrew.engine.data.secrets import open_secrets
 from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
+from airscrew.engine.hosting import executor_view
 from airscrew.engine.machine import Policy
 from airscrew.engine.outbox import FileSink, LogSink, Sink
 from airscrew.engine.registry import Registry, discover

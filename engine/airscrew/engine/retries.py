@@ -82,14 +82,20 @@ async def retry(
     def wait(state: RetryCallState) -> float:
         return policy.pause(state.attempt_number, random)
 
+    def may_help(error: BaseException) -> bool:
+        return isinstance(error, Exception) and worth_retrying(error)
+
+    async def once() -> T:
+        return await call()
+
     retrying = AsyncRetrying(
         sleep=asyncio.sleep,
         stop=stop_after_attempt(policy.tries),
         wait=wait,
-        retry=retry_if_exception(worth_retrying),
+        retry=retry_if_exception(may_help),
         reraise=True,
     )
-    return await retrying(call)
+    return await retrying(once)
 
 
 @contextmanager

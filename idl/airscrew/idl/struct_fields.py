@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 
 from airscrew.idl.errors import AirscrewError
+from airscrew.idl.json_tree import is_array, is_object
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -174,11 +175,11 @@ class _Fitting:
         match info:
             case inspect.UnionType():
                 return self.fit(value, _member_for(value, info.types), path)
-            case inspect.StructType() | inspect.DataclassType() if isinstance(value, Mapping):
+            case inspect.StructType() | inspect.DataclassType() if is_object(value):
                 return self._fit_fields(value, info, path)
-            case inspect.ListType() | inspect.VarTupleType() | inspect.SetType() if isinstance(value, list):
+            case inspect.ListType() | inspect.VarTupleType() | inspect.SetType() if is_array(value):
                 return [self.fit(item, info.item_type, f"{path}[{n}]") for n, item in enumerate(value)]
-            case inspect.DictType() if isinstance(value, Mapping):
+            case inspect.DictType() if is_object(value):
                 return {key: self.fit(item, info.value_type, f"{path}.{key}") for key, item in value.items()}
             case inspect.IntType() if isinstance(value, float) and value.is_integer():
                 return int(value)

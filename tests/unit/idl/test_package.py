@@ -36,15 +36,15 @@ def package(template_bytes) -> bytes:
     plan = LaunchPlan()
     plan.id.name, plan.id.resource_type = "flows.basic.wf", 3
     return packed({
-        "00_flows.basic.add_1.pb": task_spec("flows.basic.add"),
         "01_flows.basic.boom_1.pb": task_spec("flows.basic.boom"),
+        "00_flows.basic.add_1.pb": task_spec("flows.basic.add"),
         "02_flows.basic.wf_2.pb": template_bytes("v1/basic.wf.pb"),
         "03_flows.basic.wf_3.pb": plan.SerializeToString(),
         CODE: b"the code",
     })  # fmt: skip
 
 
-def test_the_tasks_of_a_package_come_in_its_order(package):
+def test_the_tasks_of_a_package_come_in_the_order_of_registration(package):
     loaded = load_templates(package, "flyte-package.tgz")
 
     assert [one.template.name for one in loaded.templates] == ["flows.basic.add", "flows.basic.boom"]

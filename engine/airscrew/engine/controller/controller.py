@@ -64,6 +64,7 @@ class Controller:
         in_scope: Whether an execution is to be worked on by this process; the others are left alone.
         on_control: Called when an execution comes under control.
         on_change: Called after each turn, for those who watch in process.
+        on_done: Called when an execution is done.
         workers: How many turns are taken at once.
     """
 
@@ -76,6 +77,7 @@ class Controller:
     in_scope: Callable[[Live], bool] = field(default=lambda _live: True)
     on_control: Callable[[Live], None] = field(default=lambda _live: None)
     on_change: Callable[[Live], None] = field(default=lambda _live: None)
+    on_done: Callable[[Live], None] = field(default=lambda _live: None)
     workers: int = 64
     _lives: dict[ExecutionId, Live] = field(default_factory=dict[ExecutionId, Live])
     _requests: dict[ExecutionId, dict[str, tuple[Request, int]]] = field(
@@ -142,6 +144,11 @@ class Controller:
         return self._lives.get(execution)
 
     @property
+    def ready(self) -> int:
+        """How many wait for their turn now."""
+        return len(self.queue)
+
+    @property
     def unfinished(self) -> int:
         """How many executions are under control and not done."""
         return len(self._lives)
@@ -194,6 +201,7 @@ class Controller:
         if live.record.stage is Stage.DONE:
             self._lives.pop(execution, None)
             self._requests.pop(execution, None)
+            self.on_done(live)
         elif until is not None:
             self.queue.add_after(execution, max(until - self.clock.now(), 0.0))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from airscrew.engine.data.errors import (
@@ -55,14 +56,21 @@ def check_scheme(scheme: str) -> None:
         MissingExtraError: It is not; says how to install it.
         LocationError: No library knows the scheme.
     """
-    try:
-        _fsspec().get_filesystem_class(scheme)
-    except ImportError as error:
-        extra = _EXTRAS.get(scheme)
-        how = f"pip install airscrew[{extra}]" if extra else str(error)
-        raise MissingExtraError(f"{scheme}: locations need another library: {how}") from error
-    except ValueError as error:
-        raise LocationError(f"no storage is known for {scheme}: locations") from error
+    registry = import_module("fsspec.registry")
+    if scheme in registry.registry:
+        return
+    if scheme not in registry.known_implementations:
+        raise LocationError(f"no storage is known for {scheme}: locations")
+    library = str(registry.known_implementations[scheme]["class"]).partition(".")[0]
+    if find_spec(library) is None:
+        raise missing_extra(scheme, f"pip install {library}")
+
+
+def missing_extra(scheme: str, otherwise: str) -> MissingExtraError:
+    """Say what to install for a scheme."""
+    extra = _EXTRAS.get(scheme)
+    how = f"pip install airscrew[{extra}]" if extra else otherwise
+    return MissingExtraError(f"{scheme}: locations need another library: {how}")
 
 
 def options_from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, object]]:
@@ -175,6 +183,8 @@ def classify(error: Exception, uri: str) -> Exception:
     match error:
         case FileMissingError() | StorageUnavailableError() | PermanentError():
             return error
+        case ImportError():
+            return missing_extra(uri.partition("://")[0].lower(), str(error))
         case FileNotFoundError():
             return FileMissingError(f"there is no file {shown(uri)}")
         case PermissionError():

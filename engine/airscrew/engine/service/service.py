@@ -147,21 +147,22 @@ class EngineService(StoreViewer):
         pruner: Forgets them.
         clock: The engine's time.
         is_draining: Whether nothing new is taken.
-        on_submit: Called with the name of what was accepted.
+        on_known: Called with the name of what had been accepted before: it is worked on from now on.
     """
 
     submitter: Submitter
     pruner: Pruner
     clock: Clock
     is_draining: Callable[[], bool]
-    on_submit: Callable[[str], None]
+    on_known: Callable[[str], None]
 
     @override
     async def submit(self, request: SubmitRequest) -> SubmitReply:
         if self.is_draining():
             raise ApiError("unavailable", "the engine is stopping; submit the same again to the next one")
         reply = await self.submitter.submit(request)
-        self.on_submit(reply.execution)
+        if not reply.created:
+            self.on_known(reply.execution)
         return reply
 
     @override

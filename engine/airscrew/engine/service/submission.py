@@ -69,6 +69,7 @@ class Submitter:
         desk: Checks and places inputs.
         clock: The engine's time.
         new_uid: Draws a UID.
+        announce: Told the name just before it is written: the controller may hear of it before we do.
         timeouts: The operator's defaults in seconds.
     """
 
@@ -77,6 +78,7 @@ class Submitter:
     desk: InputDesk
     clock: Clock
     new_uid: Callable[[], Uid]
+    announce: Callable[[ExecutionId], object]
     timeouts: Mapping[str, float] = field(default_factory=dict[str, float])
     _templates: LRUCache[str, TaskTemplate] = field(default_factory=lambda: LRUCache[str, TaskTemplate](512))
     _stored: LRUCache[str, bool] = field(default_factory=lambda: LRUCache[str, bool](4096))
@@ -141,6 +143,7 @@ class Submitter:
             depth=depth,
         )
         options = plan_options(request, template, chosen)
+        self.announce(execution)
         for _ in range(TRIES):
             if await self._write(execution, options, template):
                 return SubmitReply(execution=str(execution), uid=uid)

@@ -87,6 +87,8 @@ class Attempt(Generic[StateT]):
         phase: The last phase that was recorded.
         reports: Every status that differed from the one before it.
         errors: What calls raised, in order.
+        last: The last status, whether or not it told anything new.
+        due: When the next check is due, by the monotonic clock.
         was_woken: Set by ``context.wake`` and by ``setup.wake``.
     """
 
@@ -102,6 +104,8 @@ class Attempt(Generic[StateT]):
     phase: Phase = Phase.NOT_READY
     reports: list[TaskStatus[StateT]] = field(default_factory=list[TaskStatus[StateT]])
     errors: list[Exception] = field(default_factory=list[Exception])
+    last: TaskStatus[StateT] | None = None
+    due: float = 0.0
     was_woken: asyncio.Event = field(default_factory=asyncio.Event)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
@@ -252,11 +256,11 @@ class Attempt(Generic[StateT]):
             until: Stop at this phase instead, leaving all as it is.
             limit_seconds: A defect beyond it.
         """
-        status = await self.start_resolved() if self.raw_state is None else self.reports[-1]
+        status = await self.start_resolved() if self.last is None else self.last
         end = self._now() + limit_seconds
         while not status.phase.is_terminal and status.phase is not until:
             expect(self._now() <= end, f"still {self.phase.title} after {limit_seconds:g} s: {status.reason}")
-            await self.pause(self._interval(status))
+            await self.pause_until_due()
             status = await self._check_patiently(status)
         if status.phase is not until or status.phase.is_terminal:
             await self.clean_up(status)
@@ -268,6 +272,10 @@ class Attempt(Generic[StateT]):
             await self.kill_until_gone("failed")
         else:
             await self.finalize()
+
+    async def pause_until_due(self) -> None:
+        """Wait until the next check is due, or something wakes the attempt."""
+        await self.pause(self.due - self._now())
 
     async def pause(self, seconds: float) -> None:
         """Wait for so long, or until something wakes the attempt."""
@@ -292,7 +300,8 @@ class Attempt(Generic[StateT]):
         self._expect_no_secret(status)
         if not self.reports or _shown(self.reports[-1]) != _shown(status):
             self.reports.append(status)
-        self.phase = phase
+        self.phase, self.last = phase, status
+        self.due = self._now() + self._interval(status)
 
     def _expect_no_secret(self, status: TaskStatus[StateT]) -> None:
         told = (self.raw_state or b"").decode() + repr((status.reason, status.info, status.error))
@@ -306,6 +315,7 @@ class Attempt(Generic[StateT]):
             raise
         except Exception as error:  # noqa: BLE001 - the wall around an executor call
             self.errors.append(error)
+            self.due = self._now() + RETRY_SECONDS
             return last
 
     async def _adopt(self, settle: float) -> TaskStatus[StateT] | None:

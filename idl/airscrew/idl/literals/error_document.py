@@ -17,7 +17,7 @@ from airscrew.idl.wire import WireError, WireForm, flyte2_module, parse_message
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_KINDS = (ErrorKind.UNKNOWN, ErrorKind.USER, ErrorKind.SYSTEM)
+_KINDS: tuple[ErrorKind, ...] = (ErrorKind.UNKNOWN, ErrorKind.USER, ErrorKind.SYSTEM)
 """By the number of ``core.ExecutionError.ErrorKind``."""
 
 

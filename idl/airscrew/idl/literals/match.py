@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from typing_extensions import override
 
@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import Literal, Scalar
     from flyteidl.core.types_pb2 import LiteralType
 
-    from airscrew.idl.template.model import Variable
+
+class Typed(Protocol):
+    """What has a literal type, as a variable of an interface."""
+
+    @property
+    def type(self) -> LiteralType:
+        """The type."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +61,7 @@ def literal_matches(literal: Literal, literal_type: LiteralType) -> Mismatch | N
     return _mismatch(literal, literal_type, "")
 
 
-def check_inputs(inputs: Mapping[str, Variable], literals: Mapping[str, Literal]) -> list[str]:
+def check_inputs(inputs: Mapping[str, Typed], literals: Mapping[str, Literal]) -> list[str]:
     """
     Compare given literals with declared variables.
 

@@ -10,7 +10,7 @@ from dataclasses import is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from airscrew.idl.literals import names
 from airscrew.idl.literals.scalars import tagged
@@ -19,7 +19,7 @@ from airscrew.idl.struct_fields import json_to_struct
 if TYPE_CHECKING:
     from flyteidl.core.types_pb2 import LiteralType
 
-_SIMPLE: Mapping[object, int] = {
+_SIMPLE: Mapping[object, Any] = {
     None: names.NONE,
     type(None): names.NONE,
     int: names.INTEGER,
@@ -55,7 +55,7 @@ def literal_type_of(python_type: object) -> LiteralType:
     raise TypeError(f"there is no literal type for {python_type!r}")
 
 
-def _generic(origin: object, arguments: tuple[Any, ...]) -> LiteralType:
+def _generic(origin: Any, arguments: tuple[Any, ...]) -> LiteralType:  # noqa: ANN401 - a special form, or a class
     from flyteidl.core.types_pb2 import LiteralType, UnionType
 
     if origin in {list, Sequence}:
@@ -66,7 +66,7 @@ def _generic(origin: object, arguments: tuple[Any, ...]) -> LiteralType:
         variants = [tagged(literal_type_of(argument)) for argument in arguments]
         return LiteralType(union_type=UnionType(variants=variants))
     if origin is Literal:
-        annotated = LiteralType(simple=names.STRING)
+        annotated = literal_type_of(str)
         annotated.annotation.annotations.CopyFrom(json_to_struct({"literal_values": list(arguments)}))
         return annotated
     raise TypeError(f"there is no literal type for {origin!r} of {arguments!r}")
@@ -78,11 +78,11 @@ def _class(python_type: type) -> LiteralType:
     if issubclass(python_type, Enum):
         return LiteralType(enum_type=EnumType(values=[str(member.value) for member in python_type]))
     if python_type is dict or is_dataclass(python_type):
-        struct = LiteralType(simple=names.STRUCT)
+        struct = LiteralType(simple="STRUCT")
         struct.annotation.annotations.CopyFrom(json_to_struct(_MSGPACK))
         if is_dataclass(python_type):
-            struct.metadata.CopyFrom(json_to_struct({"title": python_type.__name__}))
-            for name, field_type in get_type_hints(python_type).items():
+            struct.metadata.CopyFrom(json_to_struct({"title": str(python_type.__name__)}))
+            for name, field_type in get_type_hints(cast("type", python_type)).items():
                 struct.structure.dataclass_type[name].CopyFrom(literal_type_of(field_type))
         return struct
     raise TypeError(f"there is no literal type for {python_type!r}")

@@ -12,16 +12,17 @@ import base64
 import binascii
 import json
 import math
-import os
+import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import msgspec
 
 from airscrew.idl.errors import UsageError
+from airscrew.idl.json_tree import is_array, is_object
 from airscrew.idl.literals import names
 from airscrew.idl.literals.names import type_name
 from airscrew.idl.literals.scalars import binary, blob, error, generic, none, primitive, schema, structured_dataset
@@ -218,7 +219,7 @@ class _Reader:
 
     def _struct(self, value: object, literal_type: LiteralType, name: str) -> Literal | None:
         plain: object = msgspec.to_builtins(value, str_keys=True)  # dataclasses and Structs become dicts
-        if not isinstance(plain, Mapping):
+        if not is_object(plain):
             return None
         _check_fields(plain, literal_type, name)
         if _wants_msgpack(literal_type):
@@ -228,16 +229,17 @@ class _Reader:
     def _collection(self, value: object, literal_type: LiteralType, name: str) -> Literal:
         from flyteidl.core.literals_pb2 import Literal, LiteralCollection
 
-        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        given = list(cast("Iterable[object]", value)) if isinstance(value, list | tuple | set | frozenset) else None
+        if given is None:
             _refuse(value, literal_type, name)
         inner = literal_type.collection_type
-        items = [self.read(item, inner, f"{name}[{number}]") for number, item in enumerate(value)]
+        items = [self.read(item, inner, f"{name}[{number}]") for number, item in enumerate(given)]
         return Literal(collection=LiteralCollection(literals=items))
 
     def _map(self, value: object, literal_type: LiteralType, name: str) -> Literal:
         from flyteidl.core.literals_pb2 import Literal, LiteralMap
 
-        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        if not is_object(value) or any(type(key) is not str for key in value):
             _refuse(value, literal_type, name)
         inner = literal_type.map_value_type
         return Literal(
@@ -261,9 +263,7 @@ class _Reader:
         _refuse(value, literal_type, name)
 
     def _location(self, value: object, literal_type: LiteralType, name: str) -> Literal:
-        given = value.get("uri", value.get("path")) if isinstance(value, Mapping) else value
-        if isinstance(given, os.PathLike):
-            given = os.fspath(given)
+        given = _path_text(value.get("uri", value.get("path")) if is_object(value) else value)
         if not isinstance(given, str) or not given:
             _refuse(value, literal_type, name, "give a path or a URI")
         uri = self._resolved(given)
@@ -278,12 +278,17 @@ class _Reader:
     def _resolved(self, path: str) -> str:
         if not self.base_dir or "://" in path or path.startswith(("/", "~")):
             return path
-        return os.path.normpath(os.path.join(self.base_dir, path))  # noqa: PTH118 - text only, no file is looked at
+        return posixpath.normpath(posixpath.join(self.base_dir, path))
+
+
+def _path_text(value: object) -> object:
+    """Give a path object as its text, anything else as it is."""
+    as_path = getattr(value, "__fspath__", None)
+    return value if as_path is None else as_path()
 
 
 def _string(value: object, allowed: list[str]) -> Literal | None:
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
+    value = _path_text(value)
     if not isinstance(value, str) or (allowed and value not in allowed):
         return None
     return primitive(string_value=value)
@@ -311,7 +316,7 @@ def _binary(value: object) -> Literal | None:
 
 
 def _error(value: object) -> Literal | None:
-    if not isinstance(value, Mapping):
+    if not is_object(value):
         return None
     return error(str(value.get("message", "")), str(value.get("failed_node_id", "")))
 
@@ -329,16 +334,15 @@ def _check_fields(value: Mapping[str, object], literal_type: LiteralType, name: 
     """Hold a dataclass against what its type says: the JSON schema, and the literal type of each field."""
     schema_of = struct_to_json(literal_type.metadata)
     known, required = schema_of.get("properties"), schema_of.get("required")
-    if isinstance(known, dict) and schema_of.get("additionalProperties") is False:
-        for field in sorted(value.keys() - known.keys()):
-            fields = ", ".join(known)
-            raise UsageError(f"{name}: {type_name(literal_type)} has no field {field!r}, only {fields}")
-    for field in required if isinstance(required, list) else ():
+    if is_object(known) and schema_of.get("additionalProperties") is False:
+        for unknown in sorted(value.keys() - known.keys()):
+            raise UsageError(f"{name}: {type_name(literal_type)} has no field {unknown!r}, only {', '.join(known)}")
+    for field in required if is_array(required) else ():
         if field not in value:
             raise UsageError(f"{name}: {type_name(literal_type)} needs the field {field!r}")
-    for field, field_type in sorted(literal_type.structure.dataclass_type.items()):
-        if field in value and _is_checkable(field_type):
-            from_json(value[field], field_type, f"{name}.{field}")
+    for member, member_type in sorted(literal_type.structure.dataclass_type.items()):
+        if member in value and _is_checkable(member_type):
+            from_json(value[member], member_type, f"{name}.{member}")
 
 
 def _is_checkable(literal_type: LiteralType) -> bool:

@@ -5,7 +5,7 @@ The literals of one value, made by their kind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airscrew.idl.literals import names
 from airscrew.idl.struct_fields import json_to_struct
@@ -26,7 +26,7 @@ _SIMPLE_TAGS = {
 """The names of the SDKs' own transformers, which they find the variant of a union by."""
 
 
-def primitive(**value: object) -> Literal:
+def primitive(**value: Any) -> Literal:  # noqa: ANN401 - each field has a type of its own
     """Make a primitive, the value given by the name of its field."""
     from flyteidl.core.literals_pb2 import Literal, Primitive, Scalar
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from airscrew.idl.errors import shorten
+from airscrew.idl.json_tree import is_array, is_object
 from airscrew.idl.literals import names
 from airscrew.idl.literals.times import (
     duration_for_people,
@@ -161,9 +161,9 @@ def decode_msgpack(data: bytes) -> object:
 
 def _with_text_keys(value: object) -> object:
     match value:
-        case dict():
+        case _ if is_object(value):
             return {str(key): _with_text_keys(item) for key, item in value.items()}
-        case list():
+        case _ if is_array(value):
             return [_with_text_keys(item) for item in value]
         case msgspec.msgpack.Ext():
             return bytes(value.data)
@@ -178,12 +178,12 @@ def _retyped(value: object, literal_type: LiteralType | None) -> object:
     match literal_type.WhichOneof("type"):
         case "simple" if literal_type.simple == names.FLOAT and type(value) is int:
             return float(value)
-        case "simple" if isinstance(value, dict):
+        case "simple" if is_object(value):
             types = literal_type.structure.dataclass_type
             return {key: _retyped(item, types.get(key)) for key, item in value.items()}
-        case "collection_type" if isinstance(value, list):
+        case "collection_type" if is_array(value):
             return [_retyped(item, literal_type.collection_type) for item in value]
-        case "map_value_type" if isinstance(value, dict):
+        case "map_value_type" if is_object(value):
             return {key: _retyped(item, literal_type.map_value_type) for key, item in value.items()}
         case _:
             return value
@@ -191,9 +191,9 @@ def _retyped(value: object, literal_type: LiteralType | None) -> object:
 
 def _jsonable(value: object) -> object:
     match value:
-        case Mapping():
+        case _ if is_object(value):
             return {key: _jsonable(item) for key, item in value.items()}
-        case list():
+        case _ if is_array(value):
             return [_jsonable(item) for item in value]
         case float() if not math.isfinite(value):
             return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")

@@ -7,8 +7,9 @@ protobuf, flyteidl or yaml before it is called.
 
 from __future__ import annotations
 
-from airscrew.idl.template.build import make_template
-from airscrew.idl.template.load import Distribution, Loaded, LoadedTemplate, Skipped, load_one, load_templates
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from airscrew.idl.template.model import (
     Accelerator,
     Container,
@@ -30,7 +31,6 @@ from airscrew.idl.template.model import (
     TaskMetadata,
     Variable,
 )
-from airscrew.idl.template.registration import registered
 from airscrew.idl.template.task_template import (
     MAX_TEMPLATE_BYTES,
     TaskTemplate,
@@ -38,6 +38,11 @@ from airscrew.idl.template.task_template import (
     decode_template,
     template_from_message,
 )
+
+if TYPE_CHECKING:
+    from airscrew.idl.template.build import make_template
+    from airscrew.idl.template.load import Distribution, Loaded, LoadedTemplate, Skipped, load_one, load_templates
+    from airscrew.idl.template.registration import registered
 
 __all__ = [
     "MAX_TEMPLATE_BYTES",
@@ -73,3 +78,21 @@ __all__ = [
     "registered",
     "template_from_message",
 ]
+
+_HOMES = {
+    "Distribution": "load",
+    "load_one": "load",
+    "load_templates": "load",
+    "Loaded": "load",
+    "LoadedTemplate": "load",
+    "make_template": "build",
+    "registered": "registration",
+    "Skipped": "load",
+}
+"""Modules that are imported when a name of theirs is first asked for: the command line starts without them."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

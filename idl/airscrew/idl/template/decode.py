@@ -9,7 +9,7 @@ its own message comes as the second argument.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from airscrew.idl.struct_fields import struct_to_json
 from airscrew.idl.template.model import (
@@ -114,7 +114,9 @@ def interface(message: _Proto, flyte2: _Proto | None) -> Interface:
 
 
 def _names(variables: _Proto) -> list[str]:
-    return sorted(variables) if isinstance(variables, Mapping) else [entry.key for entry in variables]
+    if isinstance(variables, Mapping):
+        return sorted(cast("Mapping[str, object]", variables))
+    return [entry.key for entry in variables]
 
 
 def _variables(variables: _Proto, names: Iterable[str]) -> dict[str, Variable]:

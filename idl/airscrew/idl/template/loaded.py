@@ -29,7 +29,7 @@ class LoadedTemplate(msgspec.Struct, frozen=True, kw_only=True):
     template: TaskTemplate
     source: str
     form: str
-    default_inputs: Mapping[str, Literal] = msgspec.field(default_factory=dict)
+    default_inputs: Mapping[str, Literal] = msgspec.field(default_factory=dict[str, "Literal"])
 
 
 class Skipped(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,9 +91,9 @@ class TaskMetadata(_Part, frozen=True, kw_only=True):
     is_entrypoint: bool = False
     debuggable: bool = False
     deprecated: str = ""
-    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
-    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
-    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     runtime_version: str = ""
     runtime_flavor: str = ""
     code_bundle_uri: str = ""
@@ -114,15 +114,15 @@ class Interface(_Part, frozen=True, kw_only=True):
     In the author's order where the wire keeps it (Flyte 2), else by name.
     """
 
-    inputs: Mapping[str, Variable] = msgspec.field(default_factory=dict)
-    outputs: Mapping[str, Variable] = msgspec.field(default_factory=dict)
+    inputs: Mapping[str, Variable] = msgspec.field(default_factory=dict[str, Variable])
+    outputs: Mapping[str, Variable] = msgspec.field(default_factory=dict[str, Variable])
 
 
 class Resources(_Part, frozen=True, kw_only=True):
     """Requests and limits as Kubernetes quantities, by name: ``cpu``, ``memory``, ``gpu``, ``ephemeral-storage``."""
 
-    requests: Mapping[str, str] = msgspec.field(default_factory=dict)
-    limits: Mapping[str, str] = msgspec.field(default_factory=dict)
+    requests: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    limits: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
 class ContainerPort(_Part, frozen=True, kw_only=True):
@@ -156,20 +156,20 @@ class Container(_Part, frozen=True, kw_only=True):
     image: str = ""
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-    env: Mapping[str, str] = msgspec.field(default_factory=dict)
+    env: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
     resources: Resources = Resources()
     ports: tuple[ContainerPort, ...] = ()
     data_config: DataConfig | None = None
     architecture: str = "UNKNOWN"
-    config: Mapping[str, str] = msgspec.field(default_factory=dict)
+    config: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
 class K8sPod(_Part, frozen=True, kw_only=True):
     """A whole Pod; numbers in ``pod_spec`` that are whole are ints, as Kubernetes wants them."""
 
-    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
-    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
-    pod_spec: Mapping[str, object] = msgspec.field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    pod_spec: Mapping[str, object] = msgspec.field(default_factory=dict[str, object])
     data_config: DataConfig | None = None
     primary_container_name: str = ""
 

@@ -1,7 +1,7 @@
 """
 Packages as ``pyflyte package`` writes them: a tar.gz of serialized specs, and the code beside them with ``--fast``.
 
-Files come in the order of registration. Nothing is unpacked to disk, no name in the
+Files are numbered in the order of registration, and that is the order here. Nothing is unpacked to disk, no name in the
 archive is used as a path, and a hostile archive is bounded in files and bytes.
 """
 
@@ -42,7 +42,7 @@ def read_package(data: bytes, source: str) -> Loaded:
     templates: list[LoadedTemplate] = []
     skipped: list[Skipped] = []
     distribution: Distribution | None = None
-    for name, content in _files(data, source):
+    for name, content in sorted(_files(data, source), key=_registration_order):
         if name.endswith(_CODE_ENDINGS):
             distribution = Distribution(name=name, data=content)
             continue
@@ -71,6 +71,12 @@ def _files(data: bytes, source: str) -> Iterator[tuple[str, bytes]]:
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
         problem = " ".join(str(error).split()) or type(error).__name__
         raise UsageError(f"{source} is gzip, but no tar of a 'pyflyte package': {problem}") from None
+
+
+def _registration_order(file: tuple[str, bytes]) -> tuple[int, str]:
+    """Order by the number that a file's name begins with: the archive itself has the order of a folder."""
+    number = file[0].rpartition("/")[2].partition("_")[0][:9]
+    return int(number) if number.isdecimal() else 0, file[0]
 
 
 class _BoundedGzip(gzip.GzipFile):

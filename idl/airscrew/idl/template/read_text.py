@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from airscrew.idl.errors import UsageError
+from airscrew.idl.json_tree import is_array, is_object
 from airscrew.idl.struct_fields import explain_parse_error
 from airscrew.idl.template.loaded import Loaded, LoadedTemplate
 from airscrew.idl.template.read_binary import from_flyte2_spec, is_task, skipped_workflow, wire_form
@@ -49,13 +50,13 @@ def read_text(data: bytes, source: str) -> Loaded:
     """
     tree = _tree(data, source)
     nested, nested2 = tree.get("template"), tree.get("taskTemplate", tree.get("task_template"))
-    if isinstance(nested, Mapping):
+    if is_object(nested):
         if "nodes" in nested:
             identity = nested.get("id")
-            name = str(identity.get("name", "")) if isinstance(identity, Mapping) else ""
+            name = str(identity.get("name", "")) if is_object(identity) else ""
             return Loaded(skipped=(skipped_workflow(source, name),))
         return _one(_flyte1_spec(tree, source))
-    if isinstance(nested2, Mapping):
+    if is_object(nested2):
         return _one(_flyte2_spec(tree, source))
     if "type" in tree and "id" in tree:
         return _one(_bare(tree, source))
@@ -107,8 +108,8 @@ def _bare_flyte2(tree: _Tree, source: str, as_flyte1: UsageError | None) -> Load
 def _has_listed_variables(tree: _Tree) -> bool:
     """Tell a Flyte 2 interface: its variables are a list, those of Flyte 1 a map."""
     interface = tree.get("interface")
-    sides = interface.values() if isinstance(interface, Mapping) else ()
-    return any(isinstance(side, Mapping) and isinstance(side.get("variables"), list) for side in sides)
+    sides = interface.values() if is_object(interface) else ()
+    return any(is_object(side) and is_array(side.get("variables")) for side in sides)
 
 
 def _loaded(template: Message, wire: WireForm, source: str, form: str) -> LoadedTemplate:
@@ -140,10 +141,10 @@ def _tree(data: bytes, source: str) -> _Tree:
     tree = _json_tree(text) if text.lstrip()[:1] == "{" else None
     if tree is None:
         tree = _yaml_tree(text, source)
-    if not isinstance(tree, dict):
+    if not is_object(tree):
         raise UsageError(f"{source} is not a task template: it holds no object of fields")
     _check_plain(tree, source)
-    return cast("_Tree", tree)
+    return tree
 
 
 def _json_tree(text: str) -> object | None:
@@ -186,10 +187,10 @@ def _check_plain(tree: object, source: str) -> None:
     for count, node in enumerate(_nodes(tree)):
         if count >= _MAX_NODES:
             raise UsageError(f"{source} is too large: more than {_MAX_NODES:,} values")
-        if isinstance(node, dict) and not all(isinstance(key, str) for key in node):
-            odd = next(key for key in node if not isinstance(key, str))
-            raise UsageError(f"{source}: the key {odd!r} is not a string, put it in quotes")
-        if not isinstance(node, dict | list | str | int | float | None):
+        odd = [key for key in node if type(key) is not str] if is_object(node) else []
+        if odd:
+            raise UsageError(f"{source}: the key {odd[0]!r} is not a string, put it in quotes")
+        if not (is_object(node) or isinstance(node, list | str | int | float | None)):
             raise UsageError(f"{source}: {node!s:.60} is a {type(node).__name__} to YAML, put it in quotes")
 
 
@@ -198,7 +199,7 @@ def _nodes(tree: object) -> Iterator[object]:
     while waiting:
         node = waiting.pop()
         yield node
-        if isinstance(node, dict):
+        if is_object(node):
             waiting.extend(node.values())
-        elif isinstance(node, list):
+        elif is_array(node):
             waiting.extend(node)

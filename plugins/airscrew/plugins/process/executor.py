@@ -239,16 +239,21 @@ class ProcessExecutor(Executor[ProcessState]):
 
 
 def log_tail(log: str, limit: int = TAIL_BYTES) -> str:
-    """Read the end of a log, from the begin of a line on."""
-    try:
-        with Path(log).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - limit))
-            data = file.read(limit)
-    except OSError:
-        return ""
+    """Read the end of a log, from the begin of a line on; also when its last lines were moved just now."""
+    data = _end_of(log, limit + 1)
+    if len(data) <= limit:
+        data = _end_of(f"{log}.1", limit + 1 - len(data)) + data
     text = data.decode(errors="replace")
-    return (text if size <= limit else text.partition("\n")[2] or text).strip()
+    return (text if len(data) <= limit else text.partition("\n")[2] or text).strip()
+
+
+def _end_of(path: str, limit: int) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - limit))
+            return file.read(limit)
+    except OSError:
+        return b""
 
 
 def _info(state: ProcessState) -> TaskInfo:

@@ -35,9 +35,7 @@ from airscrew.state.records import CacheOptions, Options, Record, Request
 
 
 def options(**changes: object) -> Options:
-    made = Options(
-        uid=Uid("0" * 32), digest="d", accepted_at=1000.0, template="t", task_type="job", max_attempts=2
-    )
+    made = Options(uid=Uid("0" * 32), digest="d", accepted_at=1000.0, template="t", task_type="job", max_attempts=2)
     return msgspec.structs.replace(made, **changes)
 
 

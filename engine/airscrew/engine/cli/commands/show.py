@@ -113,16 +113,22 @@ def _error(view: ExecutionView) -> str:
     return f"{view.error.kind.value} {view.error.code}\n{view.error.message}" if view.error else ""
 
 
-def _timeline(view: ExecutionView) -> Iterator[str]:
-    yield f"{render.moment(view.accepted_at)}  accepted"
+def _timeline(view: ExecutionView) -> list[str]:
+    """Return what happened when, in order."""
+    return [f"{render.moment(when)}  {text}" for when, text in sorted(_events(view), key=lambda event: event[0])]
+
+
+def _events(view: ExecutionView) -> Iterator[tuple[float, str]]:
+    yield view.accepted_at, "accepted"
     for past in view.attempts:
-        took = render.duration(past.ended_at - past.started_at) if past.started_at else "not started"
+        if past.started_at:
+            yield past.started_at, f"attempt {past.attempt + 1} started"
+        took = f" ({render.duration(past.ended_at - past.started_at)})" if past.started_at else ", never started"
         cause = f": {render.cut(past.error.message)}" if past.error else ""
-        yield f"{render.moment(past.ended_at)}  attempt {past.attempt + 1} ended {past.phase.title} ({took}){cause}"
-    if view.started_at:
-        yield f"{render.moment(view.started_at)}  attempt {view.attempt + 1} started"
+        yield past.ended_at, f"attempt {past.attempt + 1} ended {past.phase.title}{took}{cause}"
+    if view.started_at and view.attempt not in {past.attempt for past in view.attempts}:
+        yield view.started_at, f"attempt {view.attempt + 1} started"
     for reason in view.info.reasons:
-        yield f"{render.moment(reason.occurred_at)}  {reason.reason}"
+        yield reason.occurred_at, reason.reason
     if view.ended_at:
-        took = render.duration(view.ended_at - view.accepted_at)
-        yield f"{render.moment(view.ended_at)}  {view.phase.title} after {took}"
+        yield view.ended_at, f"{view.phase.title} after {render.duration(view.ended_at - view.accepted_at)}"

@@ -5,7 +5,6 @@ Checks (b), (c), (d), (h) and (i): restarts at every step, kills, finalizing, le
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from airscrew.engine.executor import Gone, NotStarted, TaskStatus
 from airscrew.engine.testing.conformance.kit import AnyAttempt, Bench, Check
@@ -19,7 +18,6 @@ from airscrew.engine.testing.conformance.steps import (
     run_to_success,
     start_and_lose,
 )
-from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.engine.testing.errors import ConformanceError, NotApplicable, expect
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import Phase
@@ -30,9 +28,8 @@ PATIENCE = 200
 """How often a check goes on with what should have come to its end."""
 
 
-async def _next_check(environment: ExecutorEnvironment[Any], attempt: AnyAttempt) -> None:
-    last = attempt.reports[-1].check_after
-    await attempt.pause(environment.executor.check_interval if last is None else last)
+async def _next_check(attempt: AnyAttempt) -> None:
+    await attempt.pause_until_due()
     await attempt.check()
 
 
@@ -76,12 +73,12 @@ async def crash_after_success(bench: Bench) -> None:
         await attempt.start_resolved()
         if attempt.phase.is_terminal:
             raise NotApplicable("it succeeds in its start; see b-crash-between-start-and-write")
-        before = attempt.raw_state, attempt.phase, len(attempt.reports)
+        before = attempt.raw_state, attempt.phase, len(attempt.reports), attempt.last
         while not attempt.phase.is_terminal:
-            before = attempt.raw_state, attempt.phase, len(attempt.reports)
-            await _next_check(environment, attempt)
+            before = attempt.raw_state, attempt.phase, len(attempt.reports), attempt.last
+            await _next_check(attempt)
         expect(attempt.phase is Phase.SUCCESS, f"it ended as {attempt.phase.title}")
-        attempt.raw_state, attempt.phase = before[0], before[1]
+        attempt.raw_state, attempt.phase, attempt.last = before[0], before[1], before[3]
         del attempt.reports[before[2] :]
         await environment.restart()
         await run_to_success(bench, attempt)
@@ -93,7 +90,7 @@ async def restart_before_finalize(bench: Bench) -> None:
     async with bench.attempt(bench.scenarios.succeeding()) as (environment, attempt):
         await attempt.start_resolved()
         while not attempt.phase.is_terminal:
-            await _next_check(environment, attempt)
+            await _next_check(attempt)
         await environment.restart()
         await attempt.finalize()
         await environment.restart()

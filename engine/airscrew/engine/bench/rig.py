@@ -1,0 +1,126 @@
+"""
+What the measurements share: an engine over a chosen store, echo templates, figures of the process, lag of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from airscrew.engine.clock import SystemClock
+from airscrew.engine.config import Secrets
+from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
+from airscrew.engine.data.secrets import open_secrets
+from airscrew.engine.data.storage import Storage
+from airscrew.engine.dataplane import LocalDataPlane
+from airscrew.engine.outbox import FileSink, LogSink
+from airscrew.engine.registry import Registry, discover
+from airscrew.engine.taskcache import StoreTaskCache
+from airscrew.engine.timebase import LinuxBootClock
+from airscrew.state.urls import open_store
+
+if TYPE_CHECKING:
+    from airscrew.engine.bench import BenchOptions
+    from airscrew.state.store import Store
+
+LAG_STEP_SECONDS = 0.005
+
+
+@dataclass(slots=True)
+class Lag:
+    """How late the loop's timers come, in milliseconds, sampled every few milliseconds."""
+
+    samples: list[float] = field(default_factory=list[float])
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_STEP_SECONDS
+            await asyncio.sleep(LAG_STEP_SECONDS)
+            self.samples.append(max(loop.time() - due, 0.0) * 1000)
+
+    def percentile(self, share: float) -> float:
+        """Return the lag that so large a share of the samples stays under."""
+        ordered = sorted(self.samples) or [0.0]
+        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
+
+
+def store_url(options: BenchOptions) -> str:
+    """Say which store is measured."""
+    if not options.store:
+        return f"sqlite:{Path(options.directory) / 'bench.db'}"
+    return "memory:" if options.store == "memory" else options.store
+
+
+def cpu_seconds() -> float:
+    """Return what this process has used of the processors."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def rss_mb() -> float:
+    """Return how much memory this process holds now, in MB."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+@asynccontextmanager
+async def bench_engine(options: BenchOptions, *, sinks: bool = True) -> AsyncIterator[tuple[Core, Store]]:
+    """Run an engine over the chosen store, with the sinks that are on by default."""
+    random = Random(1)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(store_url(options)))
+        secrets = Secrets()
+        data = LocalDataPlane(
+            store=store,
+            storage=await stack.enter_async_context(Storage()),
+            base=f"{options.directory}/data",
+            work_base=f"{options.directory}/work",
+            secrets=open_secrets(secrets.providers),
+            installation=await ensure_installation(store, random),
+        )
+        registry = Registry()
+        registry.add(discover(), disabled=frozenset({"process", "http_job"}))
+        clock = SystemClock()
+        file = FileSink(Path(options.directory) / "events.jsonl")
+        parts = CoreParts(
+            store=store,
+            registry=registry,
+            data=data,
+            cache=StoreTaskCache.make(store, data, clock),
+            clock=clock,
+            boot=LinuxBootClock(),
+            random=random,
+            sinks=[LogSink(), file] if sinks else [],
+            workers=256,
+        )
+        yield await stack.enter_async_context(open_core(parts)), store
+
+
+def echo_template() -> bytes:
+    """Make the template of an echo task of one integer."""
+    from airscrew.idl.template.build import make_template
+
+    return make_template("echo", inputs={"x": int}, outputs={"o0": int}, name="bench.echo").raw
+
+
+def integer_inputs(number: int) -> bytes:
+    """Make the inputs of an echo task."""
+    from flyteidl.core.literals_pb2 import Literal, LiteralMap, Primitive, Scalar
+
+    literal = Literal(scalar=Scalar(primitive=Primitive(integer=number)))
+    return bytes(LiteralMap(literals={"x": literal}).SerializeToString())
+
+
+def now() -> float:
+    """Return seconds that never go back."""
+    return time.monotonic()

@@ -1,0 +1,58 @@
+"""
+How long the command line takes to begin: `--help`, and an echo template from nothing to its outputs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from airscrew.engine.bench.rig import echo_template, now
+
+if TYPE_CHECKING:
+    from airscrew.engine.bench import BenchOptions
+
+COMMAND = Path(sys.executable).parent / "airscrew"
+
+
+async def measure(options: BenchOptions) -> dict[str, object]:
+    """Measure; see ``airscrew bench startup``."""
+    folder = Path(options.directory)
+    template = folder / "echo.pb"
+    template.write_bytes(echo_template())
+    helps = [await _time("--help", home=folder / "none") for _ in range(options.repeat)]
+    runs = [
+        await _time("run", str(template), "--input", "x=3", home=folder / f"home-{number}")
+        for number in range(options.repeat)
+    ]
+    bare = [await _time_python() for _ in range(options.repeat)]
+    return {
+        "repeat": options.repeat,
+        "python_s": round(median(bare), 3),
+        "help_s": round(median(helps), 3),
+        "help_max_s": round(max(helps), 3),
+        "run_echo_s": round(median(runs), 3),
+        "run_echo_max_s": round(max(runs), 3),
+    }
+
+
+async def _time(*arguments: str, home: Path) -> float:
+    return await _time_process(str(COMMAND), *arguments, environment={**os.environ, "AIRSCREW_HOME": str(home)})
+
+
+async def _time_python() -> float:
+    return await _time_process(sys.executable, "-I", "-c", "pass", environment=dict(os.environ))
+
+
+async def _time_process(*command: str, environment: dict[str, str]) -> float:
+    started = now()
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
+    output, errors = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {(errors or output).decode()[-500:]}")
+    return now() - started
