@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.integration.process_tasks import alive, command, environment, is_running, python, runs, shell
 
 from airscrew.engine.errors import PermanentError, RetryableError
 from airscrew.engine.executor import Gone, OutputsAt, TaskStatus
@@ -29,7 +30,6 @@ from airscrew.plugins.process.observation import read_claim
 from airscrew.plugins.process.preparation import Preparation
 from airscrew.plugins.process.spawner import LocalSpawner
 from airscrew.plugins.process.state import ProcessState
-from tests.integration.process_tasks import alive, command, environment, is_running, python, runs, shell
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -229,7 +229,9 @@ async def test_a_memory_limit_is_enforced_when_the_configuration_says_so(tmp_pat
 
 async def test_a_second_start_changes_nothing_while_the_task_runs_and_after_its_end(tmp_path: Path) -> None:
     async with environment(tmp_path) as opened:
-        attempt = opened.attempt(shell(f"echo run >> {tmp_path}/runs; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done"))
+        attempt = opened.attempt(
+            shell(f"echo run >> {tmp_path}/runs; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done")
+        )
         first = await attempt.start()
         await until(lambda: runs(tmp_path))
 
@@ -575,5 +577,3 @@ def kill_engine(engine: subprocess.Popen[bytes]) -> None:
     engine.wait()
     assert engine.stdout is not None
     engine.stdout.close()
-
-

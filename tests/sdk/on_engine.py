@@ -68,10 +68,13 @@ async def run(
     environment: Mapping[str, str] = HERE,
     **options: Any,
 ) -> Ran:
-    """Submit a template and wait for its end."""
+    """Submit what an SDK has serialized, a template or a specification with one inside, and wait for its end."""
     from airscrew.engine.api.model import SubmitRequest
+    from airscrew.idl.template import load_one
 
-    request = SubmitRequest(template=template, inputs=inputs, wire=wire, environment=dict(environment), **options)
+    core = load_one(template)
+    assert core.wire == wire
+    request = SubmitRequest(template=core.raw, inputs=inputs, wire=wire, environment=dict(environment), **options)
     reply = await api.submit(request)
     async with asyncio.timeout(LIMIT_SECONDS):
         views = [view async for view in api.watch(reply.execution)]

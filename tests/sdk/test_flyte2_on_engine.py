@@ -50,7 +50,8 @@ async def test_an_exception_is_retried_and_named_by_its_class(api: Any) -> None:
     ran = await on_engine.run_task2(api, flows().raises, message="again")
 
     assert ran.view.phase.is_failure
-    assert (ran.view.error.code, ran.view.error.kind, ran.view.attempt) == ("ValueError", "USER", 2)
+    assert ran.view.error.code.endswith("ValueError")
+    assert (ran.view.error.kind, ran.view.attempt) == ("USER", 2)
 
 
 async def test_sys_exit_is_a_failure_that_names_the_exit_code(api: Any) -> None:

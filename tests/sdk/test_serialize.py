@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import by_hand
@@ -270,6 +272,14 @@ async def test_a_module_that_ends_the_process_is_an_error_of_the_child(tmp_path:
 
     with pytest.raises(child.SerializationError, match=r"(?s)ended with code 9.*last words"):
         await child.list_tasks(path)
+
+
+def test_the_child_leaves_nothing_in_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    asyncio.run(child.serialize(Request(path=str(FLOWS / "basic.py"), task="add_one", inputs={"x": "1"})))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_module_that_never_ends_is_stopped(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ a proxy that keeps only the status. The message is cut to what fits into a heade
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Protocol, cast
 
 import grpc
 
@@ -88,7 +88,5 @@ def api_error(failure: RpcFailure, address: str) -> ApiError:
 
 
 def _sent_code(metadata: object) -> str:
-    if metadata is None:
-        return ""
-    assert hasattr(metadata, "__iter__")
-    return next((str(value) for key, value in metadata if key == CODE_HEADER), "")
+    pairs = cast("Iterable[tuple[str, object]]", metadata or ())
+    return next((str(value) for key, value in pairs if key == CODE_HEADER), "")

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import grpc
 import msgspec
@@ -32,6 +32,9 @@ from airscrew.idl.proto.service.v1 import service_pb2
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+    Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+    Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 Q = TypeVar("Q", bound="Message")
 A = TypeVar("A", bound="Message")
@@ -60,7 +63,7 @@ _log = logging.getLogger(__name__)
 @asynccontextmanager
 async def serving(
     api: EngineApi, address: Address, info: ServerInfo, *, token_file: Path | None = None, grace_seconds: float = 5.0
-) -> AsyncIterator[Address]:
+) -> AsyncGenerator[Address]:
     """
     Serve an engine for as long as the context is open.
 
@@ -123,14 +126,14 @@ class _TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio h
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()
-        self._refuse = grpc.unary_unary_rpc_method_handler(_refuse)
+        self._refuse: Handler = grpc.unary_unary_rpc_method_handler(_refuse)
 
     @override
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> Handler | None:
         shown = next((value for key, value in handler_call_details.invocation_metadata if key == "authorization"), "")
         if hmac.compare_digest(str(shown).encode(), self._expected):
             return await continuation(handler_call_details)
@@ -139,7 +142,7 @@ class _TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio h
         return self._refuse
 
 
-async def _refuse(_request: object, context: grpc.aio.ServicerContext) -> None:
+async def _refuse(_request: object, context: Context) -> None:
     await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token is missing or wrong: give --token-file")
 
 
@@ -158,10 +161,10 @@ class _Dispatch:
 
     def unary(
         self, request: type[Q], call: Callable[[Q], Awaitable[Message]], seconds: float = CALL_SECONDS
-    ) -> grpc.RpcMethodHandler:
+    ) -> Handler:
         """Make the handler of a call with one answer."""
 
-        async def handle(data: bytes, context: grpc.aio.ServicerContext) -> Message | None:
+        async def handle(data: bytes, context: Context) -> Message | None:
             try:
                 async with asyncio.timeout(_seconds_left(context, seconds)):
                     return await call(request.FromString(data))
@@ -173,10 +176,10 @@ class _Dispatch:
 
     def stream(
         self, request: type[Q], call: Callable[[Q], AsyncIterator[Message]], *, ends_itself: bool = False
-    ) -> grpc.RpcMethodHandler:
+    ) -> Handler:
         """Make the handler of a call with many answers; one that ends by itself when the server stops is let alone."""
 
-        async def handle(data: bytes, context: grpc.aio.ServicerContext) -> None:
+        async def handle(data: bytes, context: Context) -> None:
             try:
                 async with asyncio.timeout(0.0 if self._ending and not ends_itself else None) as limit:
                     if not ends_itself:
@@ -193,7 +196,7 @@ class _Dispatch:
 
         return grpc.unary_stream_rpc_method_handler(handle, response_serializer=_serialize)
 
-    def health_handlers(self, health: Health) -> Mapping[str, grpc.RpcMethodHandler]:
+    def health_handlers(self, health: Health) -> dict[str, Handler]:
         """Make the handlers of the health service."""
         return {
             "Check": self.unary(health.REQUEST, health.check),
@@ -201,7 +204,7 @@ class _Dispatch:
         }
 
 
-async def _send_all(answers: AsyncIterator[Message], context: grpc.aio.ServicerContext) -> None:
+async def _send_all(answers: AsyncIterator[Message], context: Context) -> None:
     try:
         async for answer in answers:
             await context.write(answer)
@@ -215,12 +218,12 @@ def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _seconds_left(context: grpc.aio.ServicerContext, limit: float) -> float:
+def _seconds_left(context: Context, limit: float) -> float:
     left = cast("float | None", context.time_remaining())
     return limit if left is None else min(left, limit)
 
 
-async def _abort(context: grpc.aio.ServicerContext, error: Exception) -> None:
+async def _abort(context: Context, error: Exception) -> None:
     """Answer with the status of an error; never returns."""
     match error:
         case grpc.aio.AbortError():
@@ -237,7 +240,7 @@ async def _abort(context: grpc.aio.ServicerContext, error: Exception) -> None:
             await context.abort(grpc.StatusCode.INTERNAL, text)
 
 
-def _handlers(dispatch: _Dispatch, adapter: Adapter) -> Mapping[str, grpc.RpcMethodHandler]:
+def _handlers(dispatch: _Dispatch, adapter: Adapter) -> dict[str, Handler]:
     unary, stream = dispatch.unary, dispatch.stream
     return {
         "Info": unary(service_pb2.InfoRequest, adapter.info),

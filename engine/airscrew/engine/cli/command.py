@@ -15,7 +15,7 @@ REACH = ("home", "config", "server", "token_file")
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None and param.name is not None:
+    if value is not None:
         cast("App", ctx.obj).reach[param.name] = value
 
 

@@ -8,7 +8,7 @@ Ctrl-C · 141 nobody reads its output any more · 143 told to stop.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from airscrew.engine.api.model import ExecutionView
@@ -79,5 +79,5 @@ def one_line(error: BaseException) -> str:
 def leaf(error: BaseException) -> BaseException:
     """Return the first error of a group that has something to say, or the error itself."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error

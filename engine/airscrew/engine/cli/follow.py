@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ class Outcome:
 
 
 @asynccontextmanager
-async def signals() -> AsyncIterator[asyncio.Queue[signal.Signals]]:
+async def signals() -> AsyncGenerator[asyncio.Queue[signal.Signals]]:
     """Take Ctrl-C, SIGTERM and SIGHUP as long as the context is open; only the main thread can."""
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[signal.Signals]()
     taken: list[signal.Signals] = []

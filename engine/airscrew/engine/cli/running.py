@@ -260,10 +260,13 @@ def conclude(outcome: Outcome, outputs: OutputsView | None, output: str) -> int:
 
 def ending(view: ExecutionView) -> str:
     """Say how an execution that did not succeed ended."""
+    if view.phase is Phase.ABORTED:
+        why = view.error.message if view.error else view.reason
+        return f"{view.execution} was ended{': ' + why if why else ''}"
     if view.error is not None:
         kind = f"{view.error.kind.value.lower()} error {view.error.code}"
         return f"{view.execution} failed: {view.phase.title}, {kind}: {view.error.message}"
-    return f"{view.execution} ended: {view.phase.title}{': ' + view.reason if view.reason else ''}"
+    return f"{view.execution} failed: {view.phase.title}{': ' + view.reason if view.reason else ''}"
 
 
 async def resume_all(app: App, options: RunOptions) -> int:

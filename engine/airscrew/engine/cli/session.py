@@ -8,7 +8,7 @@ engine that just starts or just stops is waited for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -48,7 +48,7 @@ class Session:
 
 
 @asynccontextmanager
-async def looking(app: App) -> AsyncIterator[EngineApi]:
+async def looking(app: App) -> AsyncGenerator[EngineApi]:
     """Reach an engine to look at what there is; without one, look into the store."""
     settings = app.settings()
     async with AsyncExitStack() as stack:
@@ -57,7 +57,7 @@ async def looking(app: App) -> AsyncIterator[EngineApi]:
 
 
 @asynccontextmanager
-async def working(app: App, settings: EngineSettings, work: WorkScope) -> AsyncIterator[Session]:
+async def working(app: App, settings: EngineSettings, work: WorkScope) -> AsyncGenerator[Session]:
     """
     Reach an engine that does what it is asked; without one, be it.
 

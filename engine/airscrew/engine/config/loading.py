@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -54,7 +55,9 @@ def load_settings(
 
 
 def _merged(old: object, new: object) -> object:
-    return old | new if isinstance(old, dict) and isinstance(new, dict) else new
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**cast("dict[str, object]", old), **cast("dict[str, object]", new)}
+    return new
 
 
 def find_file(config: str | Path | None, environment: Mapping[str, str]) -> Path | None:

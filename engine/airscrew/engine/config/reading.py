@@ -47,7 +47,7 @@ def read_file(file: Path) -> dict[str, object]:
     values = _parse(data, file)
     if values is None:
         return {}
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in cast("dict[object, object]", values)):
         raise UsageError(f"config {file} must hold keys and values, as home: /var/lib/airscrew")
     return cast("dict[str, object]", values)
 
@@ -136,7 +136,7 @@ def _numbers(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, float]
         if key == "executors":
             continue
         if isinstance(value, dict):
-            yield from _numbers(value, f"{path}{key}.")
+            yield from _numbers(cast("dict[str, Any]", value), f"{path}{key}.")
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             yield path + key, value
 

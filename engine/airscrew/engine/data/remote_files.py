@@ -42,6 +42,8 @@ _EXTRAS = {
     "az": "azure",
     "adl": "azure",
 }
+REASON_LIMIT = 300
+
 _DENIED_CLASSES = frozenset(
     {"NoCredentialsError", "PartialCredentialsError", "ClientAuthenticationError", "DefaultCredentialsError"}
 )
@@ -120,7 +122,10 @@ def write(uri: str, data: bytes, options: Options) -> None:
     with _opened(uri, options) as (system, path):
         if "file" in _protocols(system) or "memory" in _protocols(system):
             system.makedirs(path.rpartition("/")[0], exist_ok=True)
-        system.pipe_file(path, data)
+        try:
+            system.pipe_file(path, data)
+        except FileNotFoundError as error:  # object stores have no folders that could be missing
+            raise LocationError(f"{shown(uri)}: there is no such bucket or container") from error
 
 
 def exists(uri: str, options: Options) -> bool:
@@ -179,7 +184,7 @@ def _opened(uri: str, options: Options) -> Generator[tuple[Any, str]]:
 
 def classify(error: Exception, uri: str) -> Exception:
     """Turn an error of a storage library into one of ``data.errors``."""
-    reason = f"{shown(uri)}: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    reason = f"{shown(uri)}: {type(error).__name__}: {' '.join(str(error).split())[:REASON_LIMIT]}"
     match error:
         case FileMissingError() | StorageUnavailableError() | PermanentError():
             return error

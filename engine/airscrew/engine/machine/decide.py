@@ -27,17 +27,19 @@ from airscrew.engine.machine.actions import (
 from airscrew.engine.machine.budget import deadlines
 from airscrew.engine.machine.ending import (
     abort_error,
-    abort_instead,
     conclude,
+    end_instead,
     give_verdict,
     show_at_last,
     show_verdict,
 )
 from airscrew.engine.machine.report import report
 from airscrew.engine.machine.view import View
-from airscrew.idl.errors import ErrorKind, ExecutionError
+from airscrew.idl.errors import ErrorKind, ExecutionError, shorten
 from airscrew.idl.phase import Phase
-from airscrew.state.records import Options, Record, Request, Stage, Verdict, system_error
+from airscrew.state.records import Intent, Options, Record, Request, Stage, Verdict, system_error
+
+REASON_LIMIT = 1000
 
 Rule = Callable[[View], Action | None]
 
@@ -62,10 +64,14 @@ def _take_in_requests(view: View) -> Action | None:
             case "kill" if record.stage is not Stage.DONE:
                 record = _killed(view, request)
             case "retry" if record.quarantine:
-                record = msgspec.structs.replace(record, quarantine="", failures=0, next_check=view.now)
+                record = msgspec.structs.replace(
+                    record, quarantine="", failures=0, next_check=view.now, not_before=0.0
+                )
                 record = report(record, record.phase, "taken out of quarantine", view.now)
             case "clear" if record.stage is Stage.DONE:
                 record = msgspec.structs.replace(record, intent=None, created=False)
+            case "clear" if record.stage is Stage.STARTING and record.ended_at:
+                record = conclude(record, view.options, view.policy, view.now)
             case "child" if record.stage is Stage.CHILDREN:
                 record = msgspec.structs.replace(record, next_check=view.now)
             case _:
@@ -75,7 +81,7 @@ def _take_in_requests(view: View) -> Action | None:
 
 
 def _killed(view: View, request: Request) -> Record:
-    reason = request.reason or "killed"
+    reason = shorten(request.reason, REASON_LIMIT) or "killed"
     record = msgspec.structs.replace(
         view.record, kill=view.record.kill or reason, kill_since=view.record.kill_since or view.now
     )
@@ -91,7 +97,7 @@ def _forced(record: Record, now: float) -> Record:
     verdict = record.verdict
     assert verdict is not None
     if verdict.retry:
-        record = abort_instead(record, now)
+        record = end_instead(record, now)
     return msgspec.structs.replace(show_at_last(record, now), forced=True)
 
 
@@ -132,8 +138,8 @@ def _resolve_unknown_start(view: View) -> Action | None:
     record, intent, traits = view.record, view.record.intent, view.traits
     if record.stage is not Stage.STARTING or intent is None:
         return None
-    if view.fresh:
-        return _first_call(view)
+    if view.fresh and not intent.unknown_since:
+        return _first_call(view, intent)
     if not intent.unknown_since:
         intent = msgspec.structs.replace(
             intent, unknown_since=view.now, reason="the engine stopped while the start was under way"
@@ -151,30 +157,36 @@ def _resolve_unknown_start(view: View) -> Action | None:
         case Findable():
             return FindJobs()
         case Idempotent() | AtMostOnce():
-            return Step(_lost(view))
+            return _lost(view, intent)
         case _:
             return Start()
 
 
-def _first_call(view: View) -> Action:
+def _first_call(view: View, intent: Intent) -> Action:
     """Make the call that the intent announces, unless the execution was ended before it."""
     if view.record.verdict is None:
         return Start()
-    record = msgspec.structs.replace(view.record, intent=None, created=False, stage=Stage.ENDING)
-    return Step(record)
+    if intent.tries == 1:
+        return Step(msgspec.structs.replace(view.record, intent=None, created=False, stage=Stage.ENDING))
+    # An earlier try may have been heard: it is resolved before the end goes on.
+    if view.traits is not None and isinstance(view.traits.start, Idempotent):
+        return Start()
+    unknown = msgspec.structs.replace(intent, unknown_since=view.now, reason="an earlier try may have been heard")
+    return Step(msgspec.structs.replace(view.record, intent=unknown))
 
 
-def _lost(view: View) -> Record:
+def _lost(view: View, intent: Intent) -> Action:
     """Give up on a start of which nothing can be told; its ledger entry stays until a person clears it."""
-    record = view.record
-    intent = record.intent
-    assert intent is not None
-    if record.verdict is None:
+    record, verdict = view.record, view.record.verdict
+    if verdict is None or (verdict.retry and not record.kill):
         error = system_error("StartOutcomeUnknown", f"whether the job was started is not known: {intent.reason}")
-        verdict = Verdict(phase=Phase.PERMANENT_FAILURE, at=view.now, error=error)
-        record = give_verdict(record, view.options, view.policy, verdict)
+        lost = Verdict(phase=Phase.PERMANENT_FAILURE, at=view.now, error=error)
+        unjudged = msgspec.structs.replace(record, verdict=None)
+        return Step(give_verdict(unjudged, view.options, view.policy, lost))
+    if _has_cache_duty(view.options, record, verdict):
+        return CachePut()
     done = conclude(record, view.options, view.policy, view.now)
-    return msgspec.structs.replace(done, stage=Stage.DONE, intent=intent)
+    return Step(msgspec.structs.replace(done, stage=Stage.DONE, intent=intent))
 
 
 def _stay_in_quarantine(view: View) -> Action | None:
@@ -221,9 +233,10 @@ def _ending(view: View) -> Action:
     assert verdict is not None
     if _has_cache_duty(view.options, record, verdict):
         return CachePut()
-    if verdict.kill and record.children:
+    if verdict.kill and record.plan_uri:
         return KillChildren(_kill_reason(record)) if _due(view) else _wait(view, record.next_check)
-    finalizes = record.created and traits is not None and traits.finalizes
+    # An executor that is not there now may have something to finalize when it is back.
+    finalizes = record.created and (traits is None or traits.finalizes)
     if not (verdict.kill and record.created) and not finalizes:
         return Step(_over(view, record, verdict))
     if traits is None or not _due(view):
@@ -235,7 +248,8 @@ def _has_cache_duty(options: Options, record: Record, verdict: Verdict) -> bool:
     """Tell whether outputs are to be put into the task cache, or a reservation there is to be released."""
     if record.cache != "miss" or not record.cache_key or options.cache is None:
         return False
-    return verdict.phase is Phase.SUCCESS or (options.cache.serializable and not verdict.retry)
+    goes_on = verdict.retry and not record.kill
+    return verdict.phase is Phase.SUCCESS or (options.cache.serializable and not goes_on)
 
 
 def _over(view: View, record: Record, verdict: Verdict) -> Record:

@@ -24,6 +24,9 @@ from airscrew.state.records import (
 
 PAST_MESSAGE_LIMIT = 500
 
+SHOWN_MESSAGE_LIMIT = 1000
+"""The reason tells the begin and the end of an error; the error itself tells all of it."""
+
 
 def give_verdict(record: Record, options: Options, policy: Policy, verdict: Verdict) -> Record:
     """
@@ -47,7 +50,7 @@ def show_verdict(record: Record, now: float) -> Record:
     """Show what the verdict says; terminal unless another attempt follows."""
     verdict = record.verdict
     assert verdict is not None
-    reason = verdict.error.message if verdict.error else ""
+    reason = shorten(verdict.error.message, SHOWN_MESSAGE_LIMIT) if verdict.error else ""
     record = report(record, verdict.phase, reason, now)
     if verdict.retry:
         return record
@@ -68,7 +71,7 @@ def conclude(record: Record, options: Options, policy: Policy, now: float) -> Re
     if verdict.retry and not record.kill:
         return _next_attempt(record, policy, verdict, now)
     if verdict.retry:
-        record = abort_instead(record, now)
+        record = end_instead(record, now)
     shown = record if record.ended_at else show_at_last(record, now)
     return msgspec.structs.replace(shown, stage=Stage.DONE, intent=None, created=False, next_check=0.0, not_before=0.0)
 
@@ -81,8 +84,13 @@ def show_at_last(record: Record, now: float) -> Record:
     return show_verdict(record, now)
 
 
-def abort_instead(record: Record, now: float) -> Record:
-    """Let a killed execution end where another attempt would have followed."""
+def end_instead(record: Record, now: float) -> Record:
+    """Let an execution end where another attempt would have followed: as killed, or with the failure of this one."""
+    verdict = record.verdict
+    assert verdict is not None
+    if not record.kill:
+        final = msgspec.structs.replace(verdict, phase=Phase.PERMANENT_FAILURE, retry=False)
+        return msgspec.structs.replace(record, verdict=final)
     aborted = Verdict(phase=Phase.ABORTED, at=now, error=abort_error(record.kill), kill=True, hidden=True)
     return msgspec.structs.replace(record, verdict=aborted)
 

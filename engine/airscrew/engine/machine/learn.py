@@ -84,6 +84,9 @@ def learn(view: View, fact: Fact) -> Record:
             return _told(record, fact, given)
         case NothingStarted() | StartFailed() | StartUnknown() | JobsFound():
             return _learn_of_start(record, fact, given)
+        case JobGone() if record.plan_uri:
+            # The children are gone; the job that planned them comes next.
+            return msgspec.structs.replace(record, plan_uri="", children=0, failures=0, next_check=0.0)
         case JobGone() | Finalized():
             return msgspec.structs.replace(record, created=False, children=0, failures=0)
         case JobStillThere():

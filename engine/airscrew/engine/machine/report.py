@@ -20,11 +20,11 @@ def report(record: Record, phase: Phase, reason: str, now: float, info: TaskInfo
     version grows with every report of an attempt, so that (attempt, version) orders and names them.
     """
     info = record.info if info is None else info
-    if phase is record.phase and reason == record.reason and info == record.info:
-        return record
-    if not may_follow(record.phase, phase):
+    if not may_follow(record.phase, phase) and (phase is not record.phase or reason != record.reason):
         reason = f"{reason} ({phase.title} reported after {record.phase.title}: ignored)".lstrip()
         phase = record.phase
+    if phase is record.phase and reason == record.reason and info == record.info:
+        return record
     since = record.since if phase is record.phase else now
     return msgspec.structs.replace(
         record, phase=phase, reason=reason, info=info, version=record.version + 1, since=since

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncGenerator
 
 import msgspec
@@ -69,20 +70,22 @@ async def _ask(request: Request, timeout: float) -> Answer:
 
 @contextlib.asynccontextmanager
 async def _child() -> AsyncGenerator[asyncio.subprocess.Process]:
-    """Start the child in a group of its own, and leave nothing of it running."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "airscrew.engine.sdk.serialize",
-        "-",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    """Start the child in a group of its own, and leave nothing of it: no process, and none of the SDKs' folders."""
+    with tempfile.TemporaryDirectory(prefix="airscrew-sdk-", ignore_cleanup_errors=True) as temporary:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "airscrew.engine.sdk.serialize",
+            "-",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            env=os.environ | {"TMPDIR": temporary},
+        )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()

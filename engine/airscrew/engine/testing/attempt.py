@@ -164,6 +164,7 @@ class Attempt(Generic[StateT]):
 
     async def start_unrecorded(self) -> TaskStatus[StateT] | NotStarted:
         """Call ``start_task`` once and forget its answer, as a crash before the write would."""
+        self.was_woken.clear()
         executor = self.host.executor
         async with asyncio.timeout(executor.start_timeout):
             return await call(executor.start_task, self.context(), self.template)
@@ -216,6 +217,7 @@ class Attempt(Generic[StateT]):
 
     async def kill(self, reason: str = "killed") -> Gone | StillThere[StateT]:
         """Call ``kill_task`` once with the stored state and store what it gives back."""
+        self.was_woken.clear()
         state = self.state
         async with asyncio.timeout(self.host.executor.call_timeout):
             answer = await call(self.host.executor.kill_task, self.context(), state, reason)

@@ -53,12 +53,13 @@ def decode_error_document(data: bytes, wire: WireForm, *, uri: str = "") -> Erro
     if not document.HasField("error"):
         raise WireError(f"the error document holds no error ({len(data)} bytes)")
     error = document.error
+    origin: int = error.origin
     has_time = wire is WireForm.FLYTE1 and error.HasField("timestamp")
     return ErrorDocument(
         error=ExecutionError(
             code=error.code or "Unknown",
             message=shorten(error.message),
-            kind=_KINDS[error.origin] if 0 <= error.origin < len(_KINDS) else ErrorKind.UNKNOWN,
+            kind=_KINDS[origin] if 0 <= origin < len(_KINDS) else ErrorKind.UNKNOWN,
             uri=uri,
             worker=error.worker if wire is WireForm.FLYTE1 else "",
         ),

@@ -51,7 +51,7 @@ def literal_type_of(python_type: object) -> LiteralType:
     if get_origin(python_type) is not None:
         return _generic(get_origin(python_type), get_args(python_type))
     if isinstance(python_type, type):
-        return _class(python_type)
+        return _class(cast("type[object]", python_type))
     raise TypeError(f"there is no literal type for {python_type!r}")
 
 
@@ -72,7 +72,7 @@ def _generic(origin: Any, arguments: tuple[Any, ...]) -> LiteralType:  # noqa: A
     raise TypeError(f"there is no literal type for {origin!r} of {arguments!r}")
 
 
-def _class(python_type: type) -> LiteralType:
+def _class(python_type: type[object]) -> LiteralType:
     from flyteidl.core.types_pb2 import EnumType, LiteralType
 
     if issubclass(python_type, Enum):

@@ -229,7 +229,7 @@ class _Reader:
     def _collection(self, value: object, literal_type: LiteralType, name: str) -> Literal:
         from flyteidl.core.literals_pb2 import Literal, LiteralCollection
 
-        given = list(cast("Iterable[object]", value)) if isinstance(value, list | tuple | set | frozenset) else None
+        given = _sequence(value)
         if given is None:
             _refuse(value, literal_type, name)
         inner = literal_type.collection_type
@@ -279,6 +279,10 @@ class _Reader:
         if not self.base_dir or "://" in path or path.startswith(("/", "~")):
             return path
         return posixpath.normpath(posixpath.join(self.base_dir, path))
+
+
+def _sequence(value: object) -> list[object] | None:
+    return list(cast("Iterable[object]", value)) if isinstance(value, list | tuple | set | frozenset) else None
 
 
 def _path_text(value: object) -> object:

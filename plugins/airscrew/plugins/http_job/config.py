@@ -279,9 +279,16 @@ def _service_problems(service: Service) -> Iterator[str]:
     for name in ("interval", "timeout", "progress_max"):
         if getattr(service, name) <= 0:
             yield f"{name}: is {getattr(service, name)}: use more than 0"
+    yield from _create_problems(service.create)
     yield from _phase_problems(service)
     yield from _endpoint_problems(service)
     yield from _json_path_problems(service)
+
+
+def _create_problems(create: Create) -> Iterator[str]:
+    # Libraries may send a PUT twice, which is only the same as once when the path names what is made.
+    if create.method != "POST" and not (create.method == "PUT" and "{key}" in create.path):
+        yield f"create.method: is {create.method!r}: use POST, or PUT with {{key}} in the path"
 
 
 def _phase_problems(service: Service) -> Iterator[str]:

@@ -18,7 +18,8 @@ from pathlib import Path
 from airscrew.engine.errors import PermanentError
 from airscrew.plugins.process.config import Config
 from airscrew.plugins.process.phases import command_not_found
-from airscrew.plugins.process.processes import MARKER
+from airscrew.plugins.process.processes import MARKER, PLACE_MARKER
+from airscrew.plugins.process.state import Place
 
 DEFAULTS = {
     "PYTHONUNBUFFERED": "1",  # the log is read while the task runs
@@ -33,7 +34,7 @@ def task_environment(
     attempt: Mapping[str, str],
     container: Mapping[str, str],
     *,
-    key: str,
+    place: Place,
     temporary: str,
 ) -> dict[str, str]:
     """
@@ -44,7 +45,7 @@ def task_environment(
         own: The engine's own environment.
         attempt: What the engine sets for the attempt.
         container: What the template sets.
-        key: The attempt's key.
+        place: The attempt's control files.
         temporary: The attempt's folder for temporary files.
     """
     inherited = {name: value for name, value in own.items() if _passes(name, config.inherit)}
@@ -57,7 +58,7 @@ def task_environment(
     ]
     if config.python_path or python_path:
         env["PYTHONPATH"] = _joined([*config.python_path], *python_path)
-    return {**env, "TMPDIR": temporary, MARKER: key}
+    return {**env, "TMPDIR": temporary, MARKER: place.key, PLACE_MARKER: place.directory}
 
 
 def find_executable(command: str, env: Mapping[str, str], folder: str) -> str:

@@ -146,16 +146,16 @@ def forbid(place: Place) -> bool:
 
     A supervisor that was spawned and has not yet come to its claim finds this one. Idempotent: True again and again.
     """
+    claim = read_claim(place)
+    if claim is not None:
+        return claim.kind == TOMBSTONE
     Path(place.directory).mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(place.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         descriptor = os.open(place.claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except BlockingIOError:
+    except (BlockingIOError, FileExistsError):
         return False
-    except FileExistsError:
-        claim = read_claim(place)
-        return claim is not None and claim.kind == TOMBSTONE
     finally:
         os.close(lock)
     with os.fdopen(descriptor, "wb") as file:

@@ -14,8 +14,13 @@ from pathlib import Path
 
 import msgspec
 
+from airscrew.plugins.process.state import Place
+
 MARKER = "AIRSCREW_KEY"
-"""The variable that all processes of an attempt inherit; its value is the attempt's key."""
+"""The variable with the attempt's key that all processes of an attempt inherit."""
+
+PLACE_MARKER = "AIRSCREW_ATTEMPT"
+"""The one with its control directory: a copy of a store has the same keys, and other processes."""
 
 
 class ProcessName(msgspec.Struct, frozen=True):
@@ -86,19 +91,20 @@ def send_to_group(leader: ProcessName, number: signal.Signals) -> bool:
     return False
 
 
-def find_of_attempt(key: str, lock: str) -> list[ProcessName]:
+def find_of_attempt(place: Place) -> list[ProcessName]:
     """
-    Find all processes that carry the attempt's key in their environment, or have its lock open. Looks at every process.
+    Find all processes that carry the attempt's markers in their environment, or have its lock open.
 
-    What neither carries the key nor has the lock can only be seen by the supervisor, whose child it becomes.
+    Looks at every process. What neither carries the markers nor has the lock can only be seen by the supervisor, whose child it becomes.
     """
-    entry, path = f"{MARKER}={key}".encode(), os.path.realpath(lock)
+    entries = {f"{MARKER}={place.key}".encode(), f"{PLACE_MARKER}={place.directory}".encode()}
+    path = os.path.realpath(place.lock)
     found: list[ProcessName] = []
     for pid in (int(one.name) for one in Path("/proc").iterdir() if one.name.isdecimal()):
         if pid == os.getpid():
             continue
         name = name_of(pid)
-        if name is not None and is_alive(name) and (_carries(pid, entry) or _has_open(pid, path)):
+        if name is not None and is_alive(name) and (_carries(pid, entries) or _has_open(pid, path)):
             found.append(name)
     return found
 
@@ -120,9 +126,9 @@ def _stat(pid: int) -> list[str]:
     return text.rpartition(")")[2].split()
 
 
-def _carries(pid: int, entry: bytes) -> bool:
+def _carries(pid: int, entries: set[bytes]) -> bool:
     try:
-        return entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return entries <= set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
     except OSError:
         return False
 

@@ -176,7 +176,7 @@ class LocalSpawner(Spawner):
             return
         number = signal.SIGKILL if by_force else signal.SIGTERM
         send_to_group(claim.task, number)
-        found = await asyncio.to_thread(find_of_attempt, place.key, place.lock)
+        found = await asyncio.to_thread(find_of_attempt, place)
         others = [name for name in found if name != claim.supervisor]
         for name in others:
             send(name, number)
@@ -186,7 +186,7 @@ class LocalSpawner(Spawner):
 
     @override
     async def has_strays(self, place: Place) -> bool:
-        return bool(await asyncio.to_thread(find_of_attempt, place.key, place.lock))
+        return bool(await asyncio.to_thread(find_of_attempt, place))
 
     @override
     def close(self) -> None:

@@ -105,7 +105,7 @@ def take_attempt(directory: str) -> int | None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if os.path.exists(f"{directory}/{CLAIM}"):
+            if read_json(f"{directory}/{CLAIM}") is not None:
                 return None
             if time.monotonic() > end:
                 os._exit(1)

@@ -69,7 +69,7 @@ class ThreadRunner:
         self._jobs.put((job, done))
         if not self._lending:
             self._lending = True
-            pass
+            self._loop.call_later(self._LEND_EVERY_SECONDS, self._lend)
 
     def stop(self, last: Job) -> None:
         """Hand over the last job and wait for the thread to end."""
@@ -95,7 +95,7 @@ class ThreadRunner:
         self._lending = self._out
         if self._out:
             time.sleep(self._LEND_SECONDS)
-            pass
+            self._loop.call_later(self._LEND_EVERY_SECONDS, self._lend)
 
 
 def _run(job: Job) -> Exception | None:

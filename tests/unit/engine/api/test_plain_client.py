@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from tests.support.fake_engine import RUNNING, SUCCESS, FakeEngineApi
+from tests.support.templates import echo_template, write_template
 
 from airscrew.engine.api.adapter import ServerInfo
 from airscrew.engine.api.address import TcpAddress, socket_beside
@@ -16,8 +18,6 @@ from airscrew.engine.api.server import serving
 from airscrew.engine.client import Client
 from airscrew.idl.errors import UsageError
 from airscrew.idl.phase import Phase
-from tests.support.fake_engine import RUNNING, SUCCESS, FakeEngineApi
-from tests.support.templates import echo_template, write_template
 
 T = TypeVar("T")
 INFO = ServerInfo(version="1", pid=2, started_at=3.0)

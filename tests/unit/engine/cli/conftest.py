@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.support.fake_engine import NOW, FakeEngineApi
 
 from airscrew.engine.api.model import EngineApi
 from airscrew.engine.cli.app import App
 from airscrew.engine.cli.root import run
 from airscrew.engine.config import EngineSettings, WorkScope
-from tests.support.fake_engine import NOW, FakeEngineApi
 
 AN_HOUR_LATER = NOW + 3600.0
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.support.fake_engine import NOW, RUNNING, SUCCESS, USER_FAILURE, FakeEngineApi
+from tests.unit.engine.cli.conftest import Opened, Result
 
 from airscrew.engine.api.model import ApiError, AttemptView, ExecutorView, LeakView, OutputsView, SubmitRequest
 from airscrew.engine.config import WorkKind
 from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.phase import ExternalResource, LogLink, Phase, Reason, TaskInfo
-from tests.support.fake_engine import NOW, RUNNING, SUCCESS, USER_FAILURE, FakeEngineApi
-from tests.unit.engine.cli.conftest import Opened, Result
 
 Airscrew = Callable[..., Result]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from tests.support.fake_engine import FakeEngineApi
 
 from airscrew.engine.api.adapter import ServerInfo
 from airscrew.engine.api.address import socket_beside
@@ -14,7 +15,6 @@ from airscrew.engine.api.model import ApiError
 from airscrew.engine.api.server import serving
 from airscrew.engine.cli import daemon
 from airscrew.engine.cli.app import App
-from tests.support.fake_engine import FakeEngineApi
 
 INFO = ServerInfo(version="1", pid=2, started_at=3.0)
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.fake_engine import FakeEngineApi
+from tests.unit.engine.cli.conftest import Result
 
 from airscrew.engine.api.model import ExecutorView
 from airscrew.state.lock import EngineLock
 from airscrew.state.store import Put
 from airscrew.state.urls import open_store
-from tests.support.fake_engine import FakeEngineApi
-from tests.unit.engine.cli.conftest import Result
 
 Airscrew = Callable[..., Result]
 

@@ -7,9 +7,10 @@ import io
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
+from tests.support.fake_engine import RUNNING, SUCCESS, FakeEngineApi
+from tests.unit.engine.cli.conftest import Opened
 from typing_extensions import override
 
 from airscrew.engine.api.adapter import ServerInfo
@@ -23,8 +24,6 @@ from airscrew.engine.cli.progress import PlainReporter
 from airscrew.engine.config import WorkScope
 from airscrew.idl.phase import Phase
 from airscrew.state.errors import StoreBusyError
-from tests.support.fake_engine import RUNNING, SUCCESS, FakeEngineApi
-from tests.unit.engine.cli.conftest import Opened
 
 Keyboard = asyncio.Queue[signal.Signals]
 INFO = ServerInfo(version="1", pid=2, started_at=3.0)

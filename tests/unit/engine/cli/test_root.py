@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.unit.engine.cli.conftest import Result
 
 from airscrew.engine.cli.app import App
 from airscrew.engine.cli.root import COMMANDS, LazyGroup, cli
-from tests.unit.engine.cli.conftest import Result
 
 Airscrew = Callable[..., Result]
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from flyteidl.core.literals_pb2 import LiteralMap
+from tests.support.fake_engine import RUNNING, SUCCESS, SYSTEM_FAILURE, USER_FAILURE, FakeEngineApi
+from tests.support.templates import write_template
+from tests.unit.engine.cli.conftest import Opened, Result
 
 from airscrew.engine.api.model import ApiError, OutputsView, SubmitRequest
 from airscrew.engine.config import WorkKind
 from airscrew.idl.errors import UsageError
 from airscrew.idl.phase import LogLink, Phase, TaskInfo
 from airscrew.state.errors import SchemaError, StoreFullError
-from tests.support.fake_engine import RUNNING, SUCCESS, SYSTEM_FAILURE, USER_FAILURE, FakeEngineApi
-from tests.support.templates import write_template
-from tests.unit.engine.cli.conftest import Opened, Result
 
 Airscrew = Callable[..., Result]
 OUTPUTS = OutputsView(values={"o0": 3, "o1": "märchen"}, types={"o0": "int", "o1": "str"})
@@ -134,7 +134,7 @@ def test_an_execution_that_somebody_else_killed_ends_with_1(
     result = airscrew("run", write_template(tmp_path / "t.pb"), "--name", "a")
 
     assert result.code == 1
-    assert "default/a ended: Aborted: by ann" in result.err
+    assert "default/a was ended: by ann\n" in result.err
 
 
 def test_json_output_is_one_object_on_stdout(airscrew: Airscrew, succeeding: FakeEngineApi, tmp_path: Path) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from tests.support.fake_engine import SUCCESS, FakeEngineApi
+from tests.support.templates import echo_template
+from tests.unit.engine.cli.conftest import Result
 
 from airscrew.engine.api.model import SubmitRequest
 from airscrew.engine.cli.inputs import task_values
 from airscrew.engine.sdk import child
 from airscrew.engine.sdk.model import Request, SerializedTask, Variable
 from airscrew.idl.errors import UsageError
-from tests.support.fake_engine import SUCCESS, FakeEngineApi
-from tests.support.templates import echo_template
-from tests.unit.engine.cli.conftest import Result
 
 Airscrew = Callable[..., Result]
 

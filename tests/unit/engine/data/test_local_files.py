@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ def test_a_write_replaces_what_lay_there_and_leaves_nothing_else(tmp_path: Path)
     local_files.write(path, b"new", durable=True)
 
     assert local_files.read(path, 100) == b"new"
-    assert os.listdir(tmp_path) == ["f"]
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
 def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +41,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path: Path, monkeypatc
         local_files.write(str(path), b"new", durable=True)
 
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["f"]
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
 
 
 def test_a_file_that_is_not_there_is_missing_and_a_file_not_found_error(tmp_path: Path) -> None:

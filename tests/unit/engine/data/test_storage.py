@@ -206,6 +206,28 @@ def test_each_error_of_a_library_is_classified(error: Exception, expected: type[
     assert type(remote_files.classify(error, "s3://bucket/key")) is expected
 
 
+def test_a_reason_is_one_line() -> None:
+    error = remote_files.classify(OSError("first\n  second"), "s3://bucket/key")
+
+    assert str(error) == "s3://bucket/key: OSError: first second"
+
+
+async def test_a_write_into_a_bucket_that_is_not_there_says_so(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoBucket:
+        protocol = "s3"
+
+        def pipe_file(self, path: str, data: bytes) -> None:
+            raise FileNotFoundError("The specified bucket does not exist")
+
+    fsspec = import_module("fsspec")
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lambda uri, **options: (NoBucket(), uri))
+
+    with pytest.raises(LocationError, match="memory://nosuch/x: there is no such bucket"):
+        await storage.write("memory://nosuch/x", b"")
+
+
 def test_a_uri_is_shown_without_what_may_be_a_credential() -> None:
     assert shown("s3://user:password@host/key?X-Amz-Signature=abc#f") == "s3://host/key"
     assert shown("data:;base64,AAAA") == "data: URI of 17 characters"

@@ -561,6 +561,7 @@ class TestChildren:
         story.tell(ChildrenAtWork(3, 0, ""))
 
         assert isinstance(story.asks("kill"), KillChildren)
+        assert isinstance(story.tell(JobGone()), KillJob)
         story.tell(JobGone())
 
         assert story.record.phase is Phase.ABORTED

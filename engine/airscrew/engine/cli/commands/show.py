@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -60,8 +60,7 @@ def _read(app: App, execution: str, *, with_outputs: bool) -> tuple[ExecutionVie
 
 def as_object(view: ExecutionView, outputs: OutputsView | None) -> dict[str, object]:
     """Return an execution as data: its view, and its outputs as values by name."""
-    result = render.plain(view)
-    assert isinstance(result, dict)
+    result = cast("dict[str, object]", render.plain(view))
     return result | {"outputs": outputs.values if outputs else {}, "output_types": outputs.types if outputs else {}}
 
 

@@ -16,7 +16,7 @@ from airscrew.engine.cli.options import output_option
 from airscrew.idl.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from airscrew.engine.cli.app import App
     from airscrew.engine.config import EngineSettings
@@ -86,7 +86,7 @@ def _opened(path: Path, mode: str) -> BinaryIO:
 
 
 @asynccontextmanager
-async def _store(settings: EngineSettings) -> AsyncIterator[Store]:
+async def _store(settings: EngineSettings) -> AsyncGenerator[Store]:
     from airscrew.state.urls import open_store
 
     async with open_store(settings.store_url) as store:

@@ -7,9 +7,10 @@ from __future__ import annotations
 import asyncio
 
 from airscrew.engine.executor import Gone, NotStarted, TaskStatus
-from airscrew.engine.testing.conformance.kit import AnyAttempt, Bench, Check
+from airscrew.engine.testing.conformance.kit import Bench, Check
 from airscrew.engine.testing.conformance.steps import (
     check,
+    check_until_ended,
     expect_created,
     expect_none_live,
     needs_effect,
@@ -26,11 +27,6 @@ ENDING: list[Check] = []
 
 PATIENCE = 200
 """How often a check goes on with what should have come to its end."""
-
-
-async def _next_check(attempt: AnyAttempt) -> None:
-    await attempt.pause_until_due()
-    await attempt.check()
 
 
 @check("b-restart-before-every-call", ENDING)
@@ -74,9 +70,7 @@ async def crash_after_success(bench: Bench) -> None:
         if attempt.phase.is_terminal:
             raise NotApplicable("it succeeds in its start; see b-crash-between-start-and-write")
         before = attempt.raw_state, attempt.phase, len(attempt.reports), attempt.last
-        while not attempt.phase.is_terminal:
-            before = attempt.raw_state, attempt.phase, len(attempt.reports), attempt.last
-            await _next_check(attempt)
+        await check_until_ended(bench, attempt)
         expect(attempt.phase is Phase.SUCCESS, f"it ended as {attempt.phase.title}")
         attempt.raw_state, attempt.phase, attempt.last = before[0], before[1], before[3]
         del attempt.reports[before[2] :]
@@ -88,9 +82,7 @@ async def crash_after_success(bench: Bench) -> None:
 async def restart_before_finalize(bench: Bench) -> None:
     """What finalizes need not be who saw the end."""
     async with bench.attempt(bench.scenarios.succeeding()) as (environment, attempt):
-        await attempt.start_resolved()
-        while not attempt.phase.is_terminal:
-            await _next_check(attempt)
+        await check_until_ended(bench, attempt)
         await environment.restart()
         await attempt.finalize()
         await environment.restart()

@@ -9,7 +9,7 @@ import asyncio
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.testing.calls import decode_state, encode_state
 from airscrew.engine.testing.conformance.kit import Bench, Check
-from airscrew.engine.testing.conformance.steps import check, run_to_running, run_to_success
+from airscrew.engine.testing.conformance.steps import check, check_until_ended, run_to_running, run_to_success
 from airscrew.engine.testing.errors import NotApplicable, expect
 from airscrew.engine.testing.job_service.jobs import Fault
 from airscrew.idl.phase import Phase
@@ -71,11 +71,8 @@ async def nothing_new(bench: Bench) -> None:
 @check("f-the-end-is-told-again-the-same", KEEPING)
 async def end_is_told_again(bench: Bench) -> None:
     """A check after the end, before it is finalized, says the same again."""
-    async with bench.attempt(bench.scenarios.succeeding()) as (environment, attempt):
-        await attempt.start_resolved()
-        while not attempt.phase.is_terminal:
-            await attempt.pause(environment.executor.check_interval)
-            await attempt.check()
+    async with bench.attempt(bench.scenarios.succeeding()) as (_, attempt):
+        await check_until_ended(bench, attempt)
         told = len(attempt.reports)
         await attempt.check()
         expect(told == len(attempt.reports), f"the end is told differently again: {attempt.reports[-2:]}")

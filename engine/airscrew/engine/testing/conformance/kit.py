@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.executor import Executor
@@ -111,8 +111,14 @@ class Check:
         except ConformanceError as error:
             return CheckResult(self.id, Outcome.FAILED, str(error))
         except Exception as error:  # noqa: BLE001 - whatever comes out of a stranger's executor is its result
-            return CheckResult(self.id, Outcome.FAILED, f"{type(error).__name__}: {error}")
+            return CheckResult(self.id, Outcome.FAILED, _told(error))
         finally:
             scenarios.heal()
             await scenarios.close()
         return CheckResult(self.id, Outcome.PASSED)
+
+
+def _told(error: Exception) -> str:
+    """Name an error, and the first one in a group rather than the group."""
+    parts = cast("tuple[Exception, ...]", getattr(error, "exceptions", ()))
+    return _told(parts[0]) if parts else f"{type(error).__name__}: {error}"

@@ -9,6 +9,7 @@ from airscrew.engine.executor import Findable, Idempotent, NotStarted
 from airscrew.engine.testing.conformance.kit import AnyAttempt, Bench, Check
 from airscrew.engine.testing.conformance.steps import (
     check,
+    check_until_ended,
     expect_created,
     expect_none_live,
     needs_effect,
@@ -85,9 +86,8 @@ async def find_lists_all(bench: Bench) -> None:
             attempt = bench.make_attempt(environment, job, name)
             expect(len(await attempt.find()) == 0, "find lists a job before anything was started")
             await attempt.start_resolved()
-            while name == "-ended" and not attempt.phase.is_terminal:
-                await attempt.pause(environment.executor.check_interval)
-                await attempt.check()
+            if name == "-ended":
+                await check_until_ended(bench, attempt)
             found = await attempt.find()
             expect(len(found) == 1, f"find lists {len(found)} jobs of one attempt")
             await attempt.kill_until_gone()

@@ -4,6 +4,7 @@ Steps that several checks have in common.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from airscrew.engine.executor import AtMostOnce, NoEffect, TaskStatus
@@ -45,6 +46,18 @@ async def run_to_success(bench: Bench, attempt: AnyAttempt) -> None:
     """Run an attempt to its end and insist on success."""
     status = await attempt.run(limit_seconds=bench.scenarios.limit_seconds)
     expect(status.phase is Phase.SUCCESS, f"it ended as {status.phase.title}: {status.error or status.reason}")
+
+
+async def check_until_ended(bench: Bench, attempt: AnyAttempt) -> None:
+    """Start and check until the attempt has ended, without cleaning up."""
+    if attempt.last is None:
+        await attempt.start_resolved()
+    begin = asyncio.get_running_loop().time()
+    while not attempt.phase.is_terminal:
+        waited = asyncio.get_running_loop().time() - begin
+        expect(waited <= bench.scenarios.limit_seconds, f"it has not ended after {waited:g} s")
+        await attempt.pause_until_due()
+        await attempt.check()
 
 
 async def run_to_running(bench: Bench, attempt: AnyAttempt) -> TaskStatus[object]:
