@@ -140,8 +140,10 @@ class JobsExecutor(Executor[JobState]):
                 kind = ErrorKind.USER if "bills-the-user" in self.defects else ErrorKind.SYSTEM
                 return TaskStatus.retryable_failure(state, "gone", code="ResourceDeletedExternally", kind=kind)
             case "running":
-                backwards = "backwards" in self.defects and self.calls % 2 == 0
-                return TaskStatus.initializing(state) if backwards else TaskStatus.running(state, reason)
+                if "backwards" in self.defects and state.note == "ran":
+                    return TaskStatus.initializing(state)
+                note = "ran" if "backwards" in self.defects else state.note
+                return TaskStatus.running(JobState(state.job, state.made_at, note), reason)
             case _:
                 return TaskStatus.queued(state, reason)
 

@@ -60,7 +60,10 @@ from airscrew.state.records import NO_STATE
 MAX_INFO_BYTES = 12 * 1024
 """What is told along with a phase is cut to the links beyond it."""
 
+MAX_LINKS = 20
+
 REASON_LIMIT = 1000
+CODE_LIMIT = 200
 
 _OWN_PHASES = frozenset({Phase.UNDEFINED, Phase.NOT_READY, Phase.WAITING_FOR_CACHE, Phase.ABORTED})
 
@@ -144,17 +147,15 @@ class Calls:
         try:
             template = await self.data.template(live.options)
             message = own_message(template, executor)
+            context = replace(self._context(live, executor), message=message)
         except PermanentError as error:
-            return StartFailed(retryable=False, code=error.code, message=str(error), kind=error.kind)
+            return start_failed(error)
         except Exception as error:  # noqa: BLE001 - nothing was asked of the executor yet
-            return NothingStarted(f"the template cannot be read: {describe(error)}", None)
-        context = replace(self._context(live, executor), message=message)
+            return NothingStarted(f"the start cannot be prepared: {describe(error)}", None)
         try:
             answer = await host.call("start_task", context, template)
-        except RetryableError as error:
-            return StartFailed(retryable=True, code=error.code, message=str(error), kind=error.kind, delay=error.delay)
-        except PermanentError as error:
-            return StartFailed(retryable=False, code=error.code, message=str(error), kind=error.kind)
+        except (RetryableError, PermanentError) as error:
+            return start_failed(error)
         except Exception as error:  # noqa: BLE001 - the wall: the reply is lost, the outcome is unknown
             return StartUnknown(describe(error))
         if isinstance(answer, NotStarted):
@@ -166,8 +167,9 @@ class Calls:
             raw = encode_state(status.state, host.executor.id)
         except (StateTooLargeError, CorruptStateError) as error:
             # The state cannot be kept, so nobody could ever find the job again: it is killed with the state in hand.
-            await kill_until_gone(host, context, status.state, str(error))
-            return StartFailed(retryable=False, code="BadCustomState", message=str(error), kind=ErrorKind.SYSTEM)
+            if await kill_until_gone(host, context, status.state, str(error)):
+                return StartFailed(retryable=False, code="BadCustomState", message=str(error), kind=ErrorKind.SYSTEM)
+            return StartUnknown(f"{error}; the job is not gone yet")
         try:
             return await self._told(live, host.executor, context, status, raw)
         except Exception as error:  # noqa: BLE001 - the job is started: only its outputs could not be read yet
@@ -227,7 +229,8 @@ class Calls:
             return JobsFound(None)
         first, *twins = sorted(found, key=lambda one: one.created_at)
         for twin in twins:
-            await host.call("kill_task", context, twin.state, "a twin of the same attempt")
+            if not await kill_until_gone(host, context, twin.state, "a twin of the same attempt"):
+                return CallFailed("a second job of the same attempt is not gone yet")
         return JobsFound(encode_state(first.state, executor.id), executor.state_version, len(twins))
 
     async def _kill(self, live: Live, host: Host, reason: str) -> Fact:
@@ -350,6 +353,17 @@ def with_outcome(told: Told, outcome: Outcome) -> Told:
     return replaced(told, output_uri=outcome.output_uri, deck_uri=outcome.deck_uri)
 
 
+def start_failed(error: RetryableError | PermanentError) -> StartFailed:
+    """Make the fact of a start that an executor ended on purpose."""
+    return StartFailed(
+        retryable=isinstance(error, RetryableError),
+        code=shorten(error.code, CODE_LIMIT),
+        message=shorten(str(error)),
+        kind=error.kind,
+        delay=error.delay if isinstance(error, RetryableError) else None,
+    )
+
+
 def replaced(told: Told, **changes: object) -> Told:
     """Copy a fact with other values."""
     return replace(told, **changes)  # type: ignore[arg-type]  # the names are this module's own
@@ -357,16 +371,21 @@ def replaced(told: Told, **changes: object) -> Told:
 
 def fitting(info: TaskInfo) -> TaskInfo:
     """Cut what is told along with a phase, when it is too large to be written with every step."""
-    if not info.custom_info and not info.external_resources and not info.reasons:
+    if not info.custom_info and not info.external_resources and not info.reasons and len(info.logs) <= MAX_LINKS:
         return info
     if len(msgspec.json.encode(info)) <= MAX_INFO_BYTES:
         return info
-    return TaskInfo(logs=info.logs[:20], progress=info.progress, occurred_at=info.occurred_at)
+    links = TaskInfo(logs=info.logs[:MAX_LINKS], progress=info.progress, occurred_at=info.occurred_at)
+    if len(msgspec.json.encode(links)) <= MAX_INFO_BYTES:
+        return links
+    return TaskInfo(progress=info.progress, occurred_at=info.occurred_at)
 
 
 def short_error(error: ExecutionError | None) -> ExecutionError | None:
     """Cut an error's message to what a record holds."""
-    return None if error is None else msgspec.structs.replace(error, message=shorten(error.message))
+    if error is None:
+        return None
+    return msgspec.structs.replace(error, message=shorten(error.message), code=shorten(error.code, CODE_LIMIT))
 
 
 def describe(error: BaseException) -> str:
@@ -375,13 +394,17 @@ def describe(error: BaseException) -> str:
     return shorten(f"{type(error).__name__}: {text[0]}" if text else type(error).__name__, REASON_LIMIT)
 
 
-async def kill_until_gone(host: Host, context: TaskContext[Any], state: object, reason: str) -> None:
+async def kill_until_gone(host: Host, context: TaskContext[Any], state: object, reason: str) -> bool:
     """
-    Kill a job whose state cannot be kept; gives up after a while, and the ledger entry of the intent tells of it.
+    Kill a job whose state cannot be kept; after a while it gives up and says so: its outcome is unknown then.
     """
     for pause in (0.1, 0.5, 1.0, 2.0, 5.0, 10.0):
-        answer = await host.call("kill_task", context, state, reason)
+        try:
+            answer = await host.call("kill_task", context, state, reason)
+        except Exception:  # noqa: BLE001 - the wall around an executor's call: it is called again
+            answer = None
         if isinstance(answer, Gone):
-            return
+            return True
         state = answer.state if isinstance(answer, StillThere) else state
         await asyncio.sleep(pause)
+    return False

@@ -10,22 +10,41 @@ own.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 
 import msgspec
 
 from airscrew.engine.clock import Clock
+from airscrew.engine.controller.fitting import fitted
 from airscrew.engine.controller.live import Live
+from airscrew.engine.errors import EngineError
 from airscrew.engine.machine import Fact, ledger_entry
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.errors import StoreFullError, StoreUnavailableError
-from airscrew.state.records import Record, Request, Stage, decode, decode_record, encode, encode_record
+from airscrew.state.records import (
+    Record,
+    RecordError,
+    Request,
+    Stage,
+    decode,
+    decode_record,
+    encode,
+)
 from airscrew.state.store import Compare, Delete, KeyValue, Operation, Put, Store, prefix_end
+
+T = TypeVar("T")
 
 SUBMIT = "submit"
 """The request that every execution has until it is done: a start-up finds by it what is unfinished."""
+
+
+class ExecutionGoneError(EngineError):
+    """The execution that a step was taken for is not in the store any more."""
 
 
 @dataclass(slots=True)
@@ -60,8 +79,8 @@ class Committer:
             False after a conflict: the live execution now shows what is stored, and facts are to be applied again.
         """
         self.sequence += 1
-        record = msgspec.structs.replace(live.record, write=f"{self.life:x}.{self.sequence:x}")
-        compares, operations = self._transaction(live, record)
+        record, data = fitted(msgspec.structs.replace(live.record, write=f"{self.life:x}.{self.sequence:x}"))
+        compares, operations = self._transaction(live, record, data)
         pause = 0.05
         while True:
             try:
@@ -95,28 +114,37 @@ class Committer:
         """Go back to what is stored after a conflict, requests included; returns the facts to apply again."""
         found = await self.read(live.execution)
         start = keys.request_prefix(live.execution)
-        page = await self.store.range(start, prefix_end(start))
-        requests = {keys.request_of(item.key): (decode(item.value, Request), item.mod_revision) for item in page.items}
-        requests.pop(SUBMIT, None)
+        requests = requests_in(await self._patiently(lambda: self._requests(start)))
         now = self.clock.now()
         if found is None:
+            if live.revision:
+                raise ExecutionGoneError(f"{live.execution} was pruned meanwhile")
             return live.rebase(None, 0, requests, now)
         return live.rebase(decode_record(found.value), found.mod_revision, requests, now)
 
     async def read(self, execution: ExecutionId) -> KeyValue | None:
         """Read a record, as long as the store takes to answer."""
+        return await self._patiently(lambda: self.store.get(keys.record_key(execution)))
+
+    async def _requests(self, start: str) -> list[KeyValue]:
+        """Read the first page of the requests to an execution; the next turn brings what is beyond it."""
+        page = await self.store.range(start, prefix_end(start))
+        return list(page.items)
+
+    async def _patiently(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Read, as long as the store takes to answer: a fact that was learned must not be lost for want of it."""
         pause = 0.05
         while True:
             try:
-                return await self.store.get(keys.record_key(execution))
+                return await read()
             except StoreUnavailableError:
                 await asyncio.sleep(pause * (0.5 + self.random.random()))
                 pause = min(pause * 2, 5.0)
 
-    def _transaction(self, live: Live, record: Record) -> tuple[list[Compare], list[Operation]]:
+    def _transaction(self, live: Live, record: Record, data: bytes) -> tuple[list[Compare], list[Operation]]:
         name = keys.record_key(live.execution)
         compares = [Compare(name, live.revision)]
-        operations: list[Operation] = [Put(name, encode_record(record))]
+        operations: list[Operation] = [Put(name, data)]
         for what in live.consumed:
             request = keys.request_key(live.execution, what)
             compares.append(Compare(request, live.requests[what][1]))
@@ -150,3 +178,14 @@ class Committer:
         parent = ExecutionId.parse(live.options.parent)
         what = f"child-{live.options.item or 0}"
         return [Put(keys.request_key(parent, what), encode(Request(what="child", at=record.ended_at)))]
+
+
+def requests_in(items: Iterable[KeyValue]) -> dict[str, tuple[Request, int]]:
+    """Read requests by name, with their revisions; one that cannot be read is left where it is."""
+    requests: dict[str, tuple[Request, int]] = {}
+    for item in items:
+        what = keys.request_of(item.key)
+        with suppress(RecordError):
+            requests[what] = (decode(item.value, Request), item.mod_revision)
+    requests.pop(SUBMIT, None)
+    return requests

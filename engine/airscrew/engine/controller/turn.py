@@ -38,6 +38,12 @@ from airscrew.state.records import Record, Stage
 STEPS_LIMIT = 1000
 """A turn that takes more steps than that goes round in a circle: a defect of ours, found instead of spun on."""
 
+CALLS_LIMIT = 8
+"""After so many calls a turn ends, and the next execution has its own: one that wants to be looked at all the time."""
+
+CONSUMED_LIMIT = 32
+"""After so many requests they are written: a parent of many children gets more than a transaction can hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
@@ -87,26 +93,39 @@ class Turns:
         Returns:
             When to look again, in the engine's time; None for never, unless something wakes it.
         """
+        attempt, calls = live.record.attempt, 0
         for _ in range(STEPS_LIMIT):
             given = self.dispatch(live)
             view = self._view(live, given)
             action = next_action(view)
             match action:
                 case Step(record=record, consumed=consumed):
-                    live.apply(record, view.now)
-                    live.consumed += [name for name in consumed if name not in live.consumed]
+                    await self._step(live, record, consumed, view.now)
                 case Begin() | Start() if self.is_stopping() and not live.fresh:
                     if not live.is_dirty or await self._write(live):
                         return None
+                case Begin() | Start() if live.record.attempt != attempt:
+                    # Another attempt begins in a turn of its own: until then nobody could wake it by its key.
+                    if not live.is_dirty or await self._write(live):
+                        return view.now
                 case Begin():
                     await self._begin(live, view, given)
                 case Wait(until=until):
                     if not live.is_dirty or await self._write(live):
                         self._settle_slot(live, view, given)
                         return self._wake_time(until, view, given)
+                case _ if calls >= CALLS_LIMIT and not live.fresh:
+                    if not live.is_dirty or await self._write(live):
+                        return view.now
                 case _:
-                    await self._call(live, action, given)
+                    calls += await self._call(live, action, given)
         raise RuntimeError(f"{live.execution} took {STEPS_LIMIT} steps in one turn")
+
+    async def _step(self, live: Live, record: Record, consumed: tuple[str, ...], now: float) -> None:
+        live.apply(record, now)
+        live.consumed += [name for name in consumed if name not in live.consumed]
+        if len(live.consumed) >= CONSUMED_LIMIT:
+            await self._write(live)
 
     def _view(self, live: Live, given: Dispatch, *, calm: bool = True) -> View:
         now = self.clock.now()
@@ -137,18 +156,20 @@ class Turns:
         live.apply(begin(view, self.nonce()), view.now)
         live.fresh = await self._write(live)
 
-    async def _call(self, live: Live, call: Call, given: Dispatch) -> None:
+    async def _call(self, live: Live, call: Call, given: Dispatch) -> bool:
+        """Make a call, or first write what it hangs on; True when it was made."""
         effectless = isinstance(call, CacheLookup) or (
             isinstance(call, Start) and given.traits is not None and not given.traits.has_effect
         )
         if live.is_dirty and not effectless:
             await self._write(live)
-            return
+            return False
         live.woken = False
         if isinstance(call, Start):
             live.fresh = False
         fact = await self.calls.perform(live, given.executor_id, call)
         self._learn(live, given, fact)
+        return True
 
     def _learn(self, live: Live, given: Dispatch, fact: Fact) -> None:
         now = self.clock.now()
@@ -165,8 +186,15 @@ class Turns:
         return False
 
     async def _rebase(self, live: Live) -> None:
-        """After a conflict: go back to what is stored, and apply the facts again; decisions are taken anew."""
+        """
+        After a conflict: go back to what is stored, and apply the facts again; decisions are taken anew.
+
+        Facts of an attempt that is over for the store by now say nothing of the one that follows it.
+        """
+        attempt = live.record.attempt
         facts = await self.committer.read_again(live)
+        if live.record.attempt != attempt:
+            return
         given = self.dispatch(live)
         for fact in facts:
             self._learn(live, given, fact)
@@ -186,5 +214,5 @@ class Turns:
 
 
 def may_be_outside(record: Record) -> bool:
-    """Tell whether a record's attempt may have something outside."""
-    return record.created or record.intent is not None
+    """Tell whether a record's attempt may have something outside that the engine still sees to."""
+    return record.stage is not Stage.DONE and (record.created or record.intent is not None)

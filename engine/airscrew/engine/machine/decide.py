@@ -233,7 +233,7 @@ def _ending(view: View) -> Action:
     assert verdict is not None
     if _has_cache_duty(view.options, record, verdict):
         return CachePut()
-    if verdict.kill and record.plan_uri:
+    if record.plan_uri and verdict.phase is not Phase.SUCCESS:
         return KillChildren(_kill_reason(record)) if _due(view) else _wait(view, record.next_check)
     # An executor that is not there now may have something to finalize when it is back.
     finalizes = record.created and (traits is None or traits.finalizes)

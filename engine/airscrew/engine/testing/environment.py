@@ -71,10 +71,11 @@ class ExecutorEnvironment(Generic[StateT]):
         self._state_directory = state_directory
         self._root = root
         self._executor: Executor[StateT] | None = None
+        self._is_open = False
 
     @property
     def executor(self) -> Executor[StateT]:
-        """The executor at work; another one after a restart."""
+        """The executor at work; another one after a restart. After the end, the last one."""
         assert self._executor is not None, "open the environment with `async with` first"
         return self._executor
 
@@ -93,9 +94,11 @@ class ExecutorEnvironment(Generic[StateT]):
         await self._close()
 
     async def restart(self) -> None:
-        """Lose all that the executor keeps in memory, as a crash and a new process would."""
+        """Lose all that the executor keeps in memory, as a crash and a new process would; checks are due at once."""
         await self._close()
         await self._open()
+        for attempt in self.attempts.values():
+            attempt.due = 0.0
 
     def attempt(
         self,
@@ -150,8 +153,9 @@ class ExecutorEnvironment(Generic[StateT]):
         )
         await settle(executor.initialize(setup))
         self._executor = executor
+        self._is_open = True
 
     async def _close(self) -> None:
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            await settle(executor.close())
+        if self._is_open:
+            self._is_open = False
+            await settle(self.executor.close())

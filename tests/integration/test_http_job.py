@@ -1,0 +1,222 @@
+"""
+``http_job`` over real connections: against the example's job service in a process of its own, and against the fake one
+over HTTP for the faults that only a network has.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.literal_maps import literals, plain
+
+from airscrew.engine.clock import LoopClock
+from airscrew.engine.executor import NotStarted
+from airscrew.engine.testing.environment import ExecutorEnvironment
+from airscrew.engine.testing.job_service import FakeJobService, Fault
+from airscrew.idl.phase import Phase
+from airscrew.idl.template import TaskTemplate, load_one
+from airscrew.plugins.http_job import HttpJobExecutor
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "job_service"
+
+
+@dataclass
+class ExampleService:
+    url: str
+    token_file: Path
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.token_file.read_text()}"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.loads(reply.read())
+
+    def jobs(self) -> list[dict[str, Any]]:
+        return list(self.call("GET", "/jobs")["jobs"])
+
+    def spoil(self, **faults: float) -> None:
+        self.call("PUT", "/faults", faults)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[ExampleService]:
+    token_file = tmp_path / "token"
+    token_file.write_text("s3cr3t-v4lue")
+    command = [sys.executable, str(EXAMPLE / "server.py"), "--port", "0", "--queue-seconds", "0.1", "--quiet"]
+    with subprocess.Popen([*command, "--token-file", str(token_file)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            yield ExampleService(line.removeprefix("listening on ").strip(), token_file)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=10)
+
+
+def example_config(url: str) -> dict[str, Any]:
+    """The example's configuration, at another address, faster and with a token."""
+    config: dict[str, Any] = yaml.safe_load((EXAMPLE / "config.yaml").read_text())["executors"]["http_job"]
+    config["services"]["word_count"] |= {
+        "url": url,
+        "interval": 0.1,
+        "settle": 0.2,
+        "timeout": 5,
+        "auth": {"secret": "token", "group": "job_service"},
+    }
+    return config
+
+
+def example_task() -> TaskTemplate:
+    return load_one((EXAMPLE / "task.yaml").read_bytes(), "task.yaml")
+
+
+def environment_of(url: str, **changed: object) -> ExecutorEnvironment[Any]:
+    config = example_config(url)
+    config["services"]["word_count"] |= changed
+    return ExecutorEnvironment(HttpJobExecutor, config=config, secrets={"job_service/token": "s3cr3t-v4lue"})
+
+
+def inputs(text: str = "to be or not to be", seconds: float = 0.3) -> Any:
+    return literals(text=(text, str), seconds=(seconds, float))
+
+
+async def test_the_example_runs_from_its_configuration_and_template_alone(service: ExampleService) -> None:
+    async with environment_of(service.url) as environment:
+        attempt = environment.attempt(example_task(), inputs())
+
+        status = await attempt.run(limit_seconds=20)
+
+    assert plain(status.outputs) == {"words": 6, "longest": "not"}
+    assert attempt.phases[-2:] == [Phase.RUNNING, Phase.SUCCESS]
+    assert status.info.progress == 1.0
+
+
+async def test_a_create_whose_reply_was_lost_on_the_wire_makes_one_job(service: ExampleService) -> None:
+    service.spoil(lost_reply=1)
+    async with environment_of(service.url) as environment:
+        attempt = environment.attempt(example_task(), inputs())
+        with pytest.raises(ConnectionResetError):
+            await attempt.start()
+
+        await attempt.start_resolved(unknown=True)
+        status = await attempt.run(limit_seconds=20)
+
+    assert status.phase is Phase.SUCCESS
+    assert [job["key"] for job in service.jobs()] == [attempt.key]
+
+
+async def test_a_killed_job_is_cancelled_at_the_service(service: ExampleService) -> None:
+    async with environment_of(service.url) as environment:
+        attempt = environment.attempt(example_task(), inputs(seconds=3600))
+        await attempt.run(until=Phase.RUNNING, limit_seconds=20)
+
+        await attempt.kill_until_gone(limit_seconds=20)
+
+    assert [job["status"] for job in service.jobs()] == ["cancelled"]
+
+
+async def test_a_job_that_somebody_deletes_is_noticed(service: ExampleService) -> None:
+    async with environment_of(service.url) as environment:
+        attempt = environment.attempt(example_task(), inputs(seconds=3600))
+        await attempt.run(until=Phase.RUNNING, limit_seconds=20)
+
+        service.call("DELETE", f"/jobs/{attempt.state.id}?forget=true")
+        status = await attempt.run(limit_seconds=20)
+
+    assert status.error is not None
+    assert status.error.code == "ResourceDeletedExternally"
+
+
+async def test_a_new_process_goes_on_with_the_job(service: ExampleService) -> None:
+    async with environment_of(service.url) as environment:
+        attempt = environment.attempt(example_task(), inputs(seconds=1))
+        await attempt.run(until=Phase.RUNNING, limit_seconds=20)
+
+        await environment.restart()
+        status = await attempt.run(limit_seconds=20)
+
+    assert status.phase is Phase.SUCCESS
+    assert len(service.jobs()) == 1
+
+
+async def test_errors_and_garbage_of_the_service_pass(service: ExampleService) -> None:
+    async with environment_of(service.url) as environment:
+        attempt = environment.attempt(example_task(), inputs(seconds=1))
+        await attempt.run(until=Phase.RUNNING, limit_seconds=20)
+
+        service.spoil(garbage=1, error=1, too_many=1)
+        status = await attempt.run(limit_seconds=20)
+
+    assert status.phase is Phase.SUCCESS
+
+
+@pytest.mark.parametrize("fault", ["too_many", "refuse"])
+async def test_a_service_that_is_busy_is_asked_later(service: ExampleService, fault: str) -> None:
+    service.spoil(**{fault: 1})
+    async with environment_of(service.url) as environment:
+        answer = await environment.attempt(example_task(), inputs()).start()
+
+    assert isinstance(answer, NotStarted)
+    assert answer.delay == 1
+    assert service.jobs() == []
+
+
+async def test_a_service_that_is_not_there_has_certainly_started_nothing() -> None:
+    with closing(socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    async with environment_of(url) as environment:
+        answer = await environment.attempt(example_task(), inputs()).start()
+
+    assert isinstance(answer, NotStarted)
+    assert url in answer.reason
+
+
+@asynccontextmanager
+async def fake_service(**changed: object) -> Any:
+    fake = FakeJobService(clock=LoopClock(), token="s3cr3t-v4lue", queue_seconds=0.05)
+    async with fake.serve() as url, environment_of(url, **changed) as environment:
+        yield fake, environment
+
+
+async def test_an_answer_that_does_not_come_leaves_the_start_unknown() -> None:
+    async with fake_service(timeout=0.2) as (fake, environment):
+        fake.slow_seconds = 30
+        fake.inject(Fault.SLOW)
+
+        with pytest.raises(TimeoutError, match="no answer"):
+            await environment.attempt(example_task(), inputs()).start()
+
+
+async def test_a_connection_that_breaks_leaves_the_start_unknown() -> None:
+    async with fake_service() as (fake, environment):
+        fake.inject(Fault.LOST_REQUEST)
+
+        with pytest.raises(ConnectionResetError, match="broke"):
+            await environment.attempt(example_task(), inputs()).start()
+
+        assert fake.requests("POST") == 1
+
+
+async def test_the_session_is_closed_with_the_executor() -> None:
+    async with fake_service() as (_, environment):
+        await environment.attempt(example_task(), inputs()).start()
+        session = environment.executor._services["word_count"].client.transport._session
+
+    assert session.closed
