@@ -200,6 +200,7 @@ def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, thre
         clock=clock,
         wake=bell.wake,
         allocation=UnlimitedAllocation(),
+        redact=parts.data.secrets.redactor.redact,
     )
     turns = Turns(
         calls=calls,

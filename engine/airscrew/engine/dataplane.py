@@ -9,7 +9,7 @@ file; a template is read from the store once and kept by its content hash.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -189,10 +189,7 @@ class LocalDataPlane:
             UsageError: Names the unknown one.
         """
         del request
-        container = template.container
-        if container is None:
-            return
-        unknown = unknown_variables([*container.command, *container.args], template.interface.inputs)
+        unknown = unknown_variables(rendered_texts(template), template.interface.inputs)
         if unknown:
             raise UsageError(f"the task refers to {', '.join(unknown)}, which is no template variable and no input")
 
@@ -266,15 +263,19 @@ class LocalDataPlane:
                 return
             await asyncio.sleep(LOG_POLL_SECONDS)
 
-    async def delete_files(self, execution: ExecutionId, options: Options) -> None:
-        """Delete an execution's files where they are the engine's own, on this machine."""
-        base = options.output_base
-        if base != self.base or not is_local(base):
-            return
-        from shutil import rmtree
-
-        prefix = execution_prefix(base, execution, options.uid)
-        await asyncio.get_running_loop().run_in_executor(None, lambda: rmtree(local_path(prefix), ignore_errors=True))
+    async def delete_files(self, found: Found) -> None:
+        """Delete an execution's files, blobs and logs where they are the engine's own, on this machine."""
+        options = found.options
+        folders = list[Path]()
+        for attempt in range(found.record.attempt + 1):
+            key = attempt_key(self.installation, options.uid, attempt)
+            locations = self._locations(found.execution, options, attempt, key, None)
+            folders.append(Path(locations.work_directory))
+            if options.output_base == self.base and is_local(self.base):
+                folders.append(local_path(locations.raw_output_prefix))
+        if options.output_base == self.base and is_local(self.base):
+            folders.append(local_path(execution_prefix(self.base, found.execution, options.uid)))
+        await asyncio.get_running_loop().run_in_executor(None, delete_folders, folders)
 
     async def _bytes_at(self, uri: str) -> bytes:
         if not uri:
@@ -302,6 +303,29 @@ class LocalDataPlane:
             wire=WireForm(options.wire),
             work_base=self.work_base,
         )
+
+
+def rendered_texts(template: TaskTemplate) -> list[str]:
+    """List what of a template is rendered before it runs: command and arguments of its container or Pod."""
+    if template.container is not None:
+        return [*template.container.command, *template.container.args]
+    if template.k8s_pod is None:
+        return []
+    containers = template.k8s_pod.pod_spec.get("containers")
+    texts: list[str] = []
+    for container in containers if isinstance(containers, list) else []:
+        for field_name in ("command", "args"):
+            words = container.get(field_name) if isinstance(container, dict) else None
+            texts += [str(word) for word in words] if isinstance(words, list) else []
+    return texts
+
+
+def delete_folders(folders: Iterable[Path]) -> None:
+    """Delete folders with all that is in them; those that are not there are no matter."""
+    from shutil import rmtree
+
+    for folder in folders:
+        rmtree(folder, ignore_errors=True)
 
 
 def read_part(path: Path, offset: int) -> bytes:

@@ -10,7 +10,7 @@ unless the next engine takes it up. Those who wait look again when the reservati
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -55,9 +55,11 @@ class StoreTaskCache:
     _waiting: dict[CacheKey, set[ExecutionId]] = field(default_factory=dict[CacheKey, set[ExecutionId]])
 
     @classmethod
-    def make(cls, store: Store, data: DataPlane, clock: Clock) -> StoreTaskCache:
+    def make(
+        cls, store: Store, data: DataPlane, clock: Clock, exists: Callable[[str], Awaitable[bool]] | None = None
+    ) -> StoreTaskCache:
         """Make the cache of a store."""
-        return cls(store=store, catalog=StoreCatalog(store, clock), data=data, clock=clock)
+        return cls(store=store, catalog=StoreCatalog(store, clock, exists), data=data, clock=clock)
 
     async def lookup(self, place: AttemptPlace) -> CacheAnswer:
         """Look, and reserve when the template wants one run at a time."""
@@ -65,7 +67,7 @@ class StoreTaskCache:
         assert options is not None
         key = await self._key(place)
         if not options.overwrite:
-            entry = await self.catalog.lookup(key)
+            entry = await self.catalog.lookup(key, max_age=options.max_age)
             if entry is not None:
                 return CacheAnswer(key=key, output_uri=entry.output_uri or EMPTY_OUTPUTS)
         if not options.serializable:

@@ -45,6 +45,7 @@ class CacheOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     version: str = ""
     serializable: bool = False
     ignore_inputs: tuple[str, ...] = ()
+    max_age: float | None = None
     overwrite: bool = False
 
 

@@ -17,9 +17,11 @@ from typing_extensions import override
 
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.codec import NewerStateError, decode_state, encode_state, raw_state
+from airscrew.engine.controller.fitting import CODE_LIMIT, fitting, short_error
 from airscrew.engine.controller.host import Host
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ports import AttemptPlace, ChildKeeper, DataPlane, Outcome, TaskCache
+from airscrew.engine.controller.redaction import redacted
 from airscrew.engine.errors import CorruptStateError, PermanentError, RetryableError, StateTooLargeError
 from airscrew.engine.executor import Executor, Found, Gone, NotStarted, OutputsAt, StillThere, TaskContext, TaskStatus
 from airscrew.engine.executor.context import Allocation
@@ -51,19 +53,13 @@ from airscrew.engine.machine import (
     Told,
     deadlines,
 )
-from airscrew.idl.errors import ErrorKind, ExecutionError, shorten
+from airscrew.idl.errors import ErrorKind, shorten
 from airscrew.idl.ids import ExecutionId
 from airscrew.idl.phase import Phase, TaskInfo
 from airscrew.idl.template import TaskTemplate
 from airscrew.state.records import NO_STATE
 
-MAX_INFO_BYTES = 12 * 1024
-"""What is told along with a phase is cut to the links beyond it."""
-
-MAX_LINKS = 20
-
 REASON_LIMIT = 1000
-CODE_LIMIT = 200
 
 _OWN_PHASES = frozenset({Phase.UNDEFINED, Phase.NOT_READY, Phase.WAITING_FOR_CACHE, Phase.ABORTED})
 
@@ -90,6 +86,8 @@ class Calls:
         children: Keeps child executions.
         clock: The engine's time.
         wake: Pushes an execution back into the queue; thread-safe.
+        allocation: The resource manager.
+        redact: Masks the values of secrets in a text.
     """
 
     host_of: Callable[[str], Host | None]
@@ -99,9 +97,13 @@ class Calls:
     clock: Clock
     wake: Callable[[ExecutionId], None]
     allocation: Allocation
+    redact: Callable[[str], str] = str
 
     async def perform(self, live: Live, executor_id: str, call: Call) -> Fact:
         """Carry out a call; never raises but when it is cancelled."""
+        return redacted(await self._contained(live, executor_id, call), self.redact)
+
+    async def _contained(self, live: Live, executor_id: str, call: Call) -> Fact:
         try:
             return await self._perform(live, executor_id, call)
         except NewerStateError as error:
@@ -148,6 +150,7 @@ class Calls:
             template = await self.data.template(live.options)
             message = own_message(template, executor)
             context = replace(self._context(live, executor), message=message)
+            await fetch_inputs(live, context)
         except PermanentError as error:
             return start_failed(error)
         except Exception as error:  # noqa: BLE001 - nothing was asked of the executor yet
@@ -197,8 +200,7 @@ class Calls:
         return await self._told(live, executor, context, status, raw)
 
     async def _told(
-        self, live: Live, executor: Executor[Any], context: TaskContext[Any], status: TaskStatus[Any], raw:
-        msgspec.Raw
+        self, live: Live, executor: Executor[Any], context: TaskContext[Any], status: TaskStatus[Any], raw: msgspec.Raw
     ) -> Told:
         told = Told(
             phase=status.phase,
@@ -305,6 +307,19 @@ class Calls:
         )
 
 
+async def fetch_inputs(live: Live, context: TaskContext[Any]) -> None:
+    """
+    Read inputs that lie elsewhere before the executor is called: their storage may be away.
+
+    That must not make its start unknown.
+
+    The access keeps them, so the executor does not read them again.
+    """
+    uri = live.options.input_uri
+    if uri and not uri.startswith("data:"):
+        await context.data.read_inputs()
+
+
 def place_of(live: Live) -> AttemptPlace:
     """Say which attempt a live execution is at."""
     return AttemptPlace(execution=live.execution, options=live.options, attempt=live.record.attempt, key=live.key)
@@ -367,25 +382,6 @@ def start_failed(error: RetryableError | PermanentError) -> StartFailed:
 def replaced(told: Told, **changes: object) -> Told:
     """Copy a fact with other values."""
     return replace(told, **changes)  # type: ignore[arg-type]  # the names are this module's own
-
-
-def fitting(info: TaskInfo) -> TaskInfo:
-    """Cut what is told along with a phase, when it is too large to be written with every step."""
-    if not info.custom_info and not info.external_resources and not info.reasons and len(info.logs) <= MAX_LINKS:
-        return info
-    if len(msgspec.json.encode(info)) <= MAX_INFO_BYTES:
-        return info
-    links = TaskInfo(logs=info.logs[:MAX_LINKS], progress=info.progress, occurred_at=info.occurred_at)
-    if len(msgspec.json.encode(links)) <= MAX_INFO_BYTES:
-        return links
-    return TaskInfo(progress=info.progress, occurred_at=info.occurred_at)
-
-
-def short_error(error: ExecutionError | None) -> ExecutionError | None:
-    """Cut an error's message to what a record holds."""
-    if error is None:
-        return None
-    return msgspec.structs.replace(error, message=shorten(error.message), code=shorten(error.code, CODE_LIMIT))
 
 
 def describe(error: BaseException) -> str:

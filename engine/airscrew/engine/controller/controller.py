@@ -23,15 +23,17 @@ from typing import TypeVar
 
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.calls import describe
-from airscrew.engine.controller.commit import SUBMIT
+from airscrew.engine.controller.commit import SUBMIT, ExecutionGoneError
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.turn import Dispatch, Turns, may_be_outside
 from airscrew.engine.machine import first_record
 from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
+from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.errors import CompactedError, StoreUnavailableError
 from airscrew.state.records import (
+    LedgerEntry,
     RecordError,
     Request,
     Stage,
@@ -46,6 +48,8 @@ log = logging.getLogger("airscrew.controller")
 T = TypeVar("T")
 
 TURN_RETRY_SECONDS = 5.0
+TURN_RETRY_CAP_SECONDS = 300.0
+WATCH_RETRY_SECONDS = 0.5
 PAGE = 500
 
 
@@ -85,6 +89,7 @@ class Controller:
     )
     _by_key: dict[str, ExecutionId] = field(default_factory=dict[str, ExecutionId])
     _left_alone: set[ExecutionId] = field(default_factory=set[ExecutionId])
+    _failures: dict[ExecutionId, int] = field(default_factory=dict[ExecutionId, int])
     _loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -95,6 +100,7 @@ class Controller:
             ready: Called once everything unfinished is in the queue.
         """
         self._loop = asyncio.get_running_loop()
+        await self._list_open()
         revision = await self._list()
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(self._watch(revision + 1), name="requests")
@@ -191,19 +197,34 @@ class Controller:
                 return
             self._hand_over_requests(live)
             until = await self.turns.take(live)
-        except Exception as error:  # the wall of a turn: it concerns this execution alone
-            log.exception("a turn failed", extra={"execution": str(execution), "error": describe(error)})
-            self._lives.pop(execution, None)
-            self.queue.add_after(execution, TURN_RETRY_SECONDS)
+        except ExecutionGoneError:
+            self._forget(execution)
             return
+        except Exception as error:  # the wall of a turn: it concerns this execution alone
+            self._put_off(execution, error)
+            return
+        self._failures.pop(execution, None)
         self._index(live)
         self.on_change(live)
         if live.record.stage is Stage.DONE:
-            self._lives.pop(execution, None)
-            self._requests.pop(execution, None)
+            # Requests that came meanwhile stay: the queue has the execution once more for them.
+            self._forget(execution)
+            self.queue.cancel_delayed(execution)
             self.on_done(live)
         elif until is not None:
             self.queue.add_after(execution, max(until - self.clock.now(), 0.0))
+
+    def _put_off(self, execution: ExecutionId, error: Exception) -> None:
+        log.exception("a turn failed", extra={"execution": str(execution), "error": describe(error)})
+        self._forget(execution)
+        failures = self._failures[execution] = self._failures.get(execution, 0) + 1
+        pause = min(TURN_RETRY_SECONDS * 2.0 ** min(failures - 1, 30), TURN_RETRY_CAP_SECONDS)
+        self.queue.add_after(execution, pause)
+
+    def _forget(self, execution: ExecutionId) -> None:
+        live = self._lives.pop(execution, None)
+        if live is not None:
+            self._by_key.pop(live.indexed, None)
 
     async def _take_control(self, execution: ExecutionId) -> Live | None:
         spec = await self.store.get(keys.spec_key(execution))
@@ -216,6 +237,8 @@ class Controller:
         live = Live(execution=execution, options=options, installation=self.installation, record=record)
         live.requests.update(self._requests.get(execution, {}))
         live.requests.pop(SUBMIT, None)
+        if record.stage is Stage.DONE and not live.requests:
+            return None
         if not self.in_scope(live):
             self._left_alone.add(execution)
             return None
@@ -248,6 +271,18 @@ class Controller:
             name = keys.request_key(execution, what)
             await self.store.txn([Compare(name, revision)], [Delete(name)])
 
+    async def _list_open(self) -> None:
+        """Put those with something outside first: they hold their slots before anything new asks for one."""
+        start, end = keys.LEDGER, prefix_end(keys.LEDGER)
+        while True:
+            page = await self.store.range(start, end, limit=PAGE)
+            for item in page.items:
+                with suppress(RecordError, UsageError):
+                    self.queue.add(ExecutionId.parse(decode(item.value, LedgerEntry).execution))
+            if not page.more:
+                return
+            start = page.next_start
+
     async def _list(self) -> int:
         """Take in every request that is there, and return the revision to watch on from."""
         start, end, revision = keys.REQUESTS, prefix_end(keys.REQUESTS), 0
@@ -261,25 +296,27 @@ class Controller:
             start = page.next_start
 
     async def _watch(self, revision: int) -> None:
-        end = prefix_end(keys.REQUESTS)
+        end, compacted = prefix_end(keys.REQUESTS), False
         while True:
             try:
+                if compacted:
+                    revision, compacted = await self._list() + 1, False
                 async for batch in self.store.watch(keys.REQUESTS, end, from_revision=revision):
                     for event in batch:
                         self._take_in(event)
                         revision = event.revision + 1
             except CompactedError:
-                revision = await self._list() + 1
+                compacted = True
             except StoreUnavailableError:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(WATCH_RETRY_SECONDS)
 
     def _take_in(self, event: Event) -> None:
         if event.value is None:
             return
-        execution, what = keys.execution_of(event.key), keys.request_of(event.key)
         try:
+            execution, what = keys.execution_of(event.key), keys.request_of(event.key)
             request = decode(event.value, Request)
-        except RecordError:
+        except (RecordError, ValueError, IndexError):
             log.warning("a request cannot be read", extra={"key": event.key})
             return
         self._requests.setdefault(execution, {})[what] = (request, event.revision)

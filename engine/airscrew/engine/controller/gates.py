@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from airscrew.idl.ids import ExecutionId
 
@@ -62,12 +63,19 @@ class Gate:
             self._holders.add(execution)
 
     def give_back(self, execution: ExecutionId) -> None:
-        """Free a slot, or leave the line; the first one in line is woken."""
+        """
+        Free a slot, or leave the line; those in line who fit into the free slots are woken.
+
+        Who leaves the line without a slot may have been woken for it: then the next ones are to hear of it.
+        """
+        was_in_line = execution in self._line
         self._line.pop(execution, None)
-        if execution in self._holders:
-            self._holders.discard(execution)
-            if self._line:
-                self.wake(next(iter(self._line)))
+        if execution not in self._holders and not was_in_line:
+            return
+        self._holders.discard(execution)
+        free = (self.limit or 0) - len(self._holders)
+        for waiting in list(islice(self._line, max(free, 0))):
+            self.wake(waiting)
 
     def trouble(self, now: float) -> bool:
         """Count an execution that fails too often; True while it may be quarantined by itself."""

@@ -64,9 +64,7 @@ def _take_in_requests(view: View) -> Action | None:
             case "kill" if record.stage is not Stage.DONE:
                 record = _killed(view, request)
             case "retry" if record.quarantine:
-                record = msgspec.structs.replace(
-                    record, quarantine="", failures=0, next_check=view.now, not_before=0.0
-                )
+                record = msgspec.structs.replace(record, quarantine="", failures=0, next_check=view.now, not_before=0.0)
                 record = report(record, record.phase, "taken out of quarantine", view.now)
             case "clear" if record.stage is Stage.DONE:
                 record = msgspec.structs.replace(record, intent=None, created=False)

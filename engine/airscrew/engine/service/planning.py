@@ -149,5 +149,6 @@ def _cache(request: SubmitRequest, template: TaskTemplate) -> CacheOptions | Non
         version=metadata.discovery_version,
         serializable=metadata.cache_serializable,
         ignore_inputs=tuple(metadata.cache_ignore_input_vars),
+        max_age=metadata.cache_max_age_seconds,
         overwrite=request.cache_overwrite,
     )

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 from airscrew.engine.machine import ledger_entry
 from airscrew.engine.service.reader import Found, Reader
-from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
-from airscrew.state.records import Options, RecordError, Stage, decode_options, decode_record
+from airscrew.state.records import RecordError, Stage, decode_options, decode_record
 from airscrew.state.store import Compare, Delete, DeleteRange, Operation, Store, prefix_end
 
 
@@ -33,7 +32,7 @@ class Pruner:
 
     store: Store
     reader: Reader
-    delete_files: Callable[[ExecutionId, Options], Awaitable[None]]
+    delete_files: Callable[[Found], Awaitable[None]]
 
     async def prune(self, *, ended_before: float, keep: int, dry_run: bool) -> list[str]:
         """
@@ -84,7 +83,7 @@ class Pruner:
             DeleteRange(requests, prefix_end(requests)),
             DeleteRange(children, prefix_end(children)),
         ]
-        await self.delete_files(execution, found.options)
+        await self.delete_files(found)
         result = await self.store.txn([Compare(record, found.revision)], operations)
         return result.succeeded
 

@@ -105,7 +105,7 @@ class AiohttpTransport(Transport):
             ) as response:
                 return HttpReply(response.status, _lower(response.headers), await _read(response.content))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise ConnectionRefusedError(f"no connection to {_origin(url)}: {error}") from error
+            raise ConnectionRefusedError(f"no connection to {_origin(url)}: {_reason(error)}") from error
         except TimeoutError as error:
             raise TimeoutError(f"no answer from {_origin(url)} within {timeout:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -129,6 +129,11 @@ async def _read(stream: aiohttp.StreamReader) -> bytes:
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "os_error", None)
+    return str(cause.strerror) if isinstance(cause, OSError) and cause.strerror else str(error)
 
 
 def _origin(url: str) -> str:

@@ -150,7 +150,7 @@ class Database:
     def sweep(self, last: int) -> None:
         """Delete what was superseded up to and with a revision."""
         writer = self._open_writer()
-        bounds = (self.swept << REVISION_SHIFT, last + 2 << REVISION_SHIFT)
+        bounds = (self.swept + 1 << REVISION_SHIFT, last + 1 << REVISION_SHIFT)
 
         def delete() -> None:
             for statement in _SUPERSEDED:
