@@ -4,23 +4,37 @@ Tasks for the process executor, and a look at its processes without asking it.
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
+from airscrew.engine.testing.attempt import Attempt
 from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.idl.template import Container, DataConfig, SecretRef, SecurityContext, TaskTemplate, make_template
 from airscrew.plugins.process import ProcessExecutor
 from airscrew.plugins.process.processes import MARKER
 
 
-def environment(folder: Path, **kwargs: Any) -> ExecutorEnvironment[Any]:
-    """Open an environment with real files below a folder."""
-    config = {"grace": 0.5, **kwargs.pop("config", {})}
-    return ExecutorEnvironment(ProcessExecutor, config=config, root=folder.as_uri(), **kwargs)
+class ProcessEnvironment(ExecutorEnvironment[Any]):
+    """An environment whose attempts' keys are of its folder alone, for tests run beside one another."""
+
+    def __init__(self, folder: Path, **kwargs: Any) -> None:
+        super().__init__(ProcessExecutor, root=folder.as_uri(), **kwargs)
+        self._prefix = hashlib.blake2b(str(folder).encode(), digest_size=6).hexdigest()
+
+    @override
+    def attempt(self, template: TaskTemplate, inputs: Any = None, *, name: str = "task", **kwargs: Any) -> Attempt[Any]:
+        return super().attempt(template, inputs, name=f"{self._prefix}-{name}", **kwargs)
+
+
+def environment(folder: Path, *, config: Mapping[str, object] | None = None, **kwargs: Any) -> ProcessEnvironment:
+    """Open an environment with real files below a folder, and little grace."""
+    return ProcessEnvironment(folder, config={"grace": 0.5, **(config or {})}, **kwargs)
 
 
 def shell(script: str, *, outputs: Mapping[str, object] | None = None, **kwargs: Any) -> TaskTemplate:
@@ -80,5 +94,4 @@ def runs(folder: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-HAS_SHARED_MEMORY = os.path.isdir("/dev/shm") and os.access("/dev/shm", os.W_OK)
-HAS_SETSID = shutil.which("setsid") is not None
+HAS_SHARED_MEMORY = Path("/dev/shm").is_dir() and os.access("/dev/shm", os.W_OK)

@@ -5,15 +5,19 @@ over HTTP for the faults that only a network has.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from socket import socket
 from typing import Any
 
@@ -21,8 +25,8 @@ import pytest
 import yaml
 from tests.support.literal_maps import literals, plain
 
-from airscrew.engine.clock import LoopClock
-from airscrew.engine.executor import NotStarted
+from airscrew.engine.clock import LoopClock, SystemClock
+from airscrew.engine.executor import NotStarted, Setup
 from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.engine.testing.job_service import FakeJobService, Fault
 from airscrew.idl.phase import Phase
@@ -220,3 +224,83 @@ async def test_the_session_is_closed_with_the_executor() -> None:
         session = environment.executor._services["word_count"].client.transport._session
 
     assert session.closed
+
+
+async def test_an_executor_that_is_moved_to_another_loop_leaves_nothing_on_the_old_one(
+    service: ExampleService,
+) -> None:
+    executor = HttpJobExecutor()
+    setup = Setup(
+        installation="i",
+        config=example_config(service.url),
+        clock=SystemClock(),
+        random=Random(0),
+        wake=lambda key: None,
+    )
+    old = asyncio.new_event_loop()
+    thread = threading.Thread(target=old.run_forever)
+    thread.start()
+    try:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(executor.initialize(setup), old))
+        session = executor._services["word_count"].client.transport._session
+
+        await executor.initialize(setup)
+
+        assert session.closed
+        assert not asyncio.all_tasks(old)
+        await executor.close()
+    finally:
+        old.call_soon_threadsafe(old.stop)
+        thread.join()
+        old.close()
+
+
+@dataclass
+class CommandLine:
+    """The command line in a process of its own, with the example's configuration at another address."""
+
+    home: Path
+    config: Path
+
+    @classmethod
+    def at(cls, folder: Path, url: str) -> CommandLine:
+        config = folder / "config.yaml"
+        config.write_text(yaml.safe_dump({"executors": {"http_job": example_config(url)}}))
+        return cls(folder / "home", config)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "airscrew.engine.cli", "--home", str(self.home), "--config", str(self.config)]
+        environment = {**os.environ, "_FSEC_JOB_SERVICE_TOKEN": "s3cr3t-v4lue"}
+        return subprocess.Popen(
+            [*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    def run(self, *words: str) -> tuple[str, str]:
+        with self.start(*words) as process:
+            out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        return out, err
+
+
+RUN = ("run", str(EXAMPLE / "task.yaml"), "--input", "text=to be or not to be")
+
+
+def test_the_example_runs_from_the_command_line(service: ExampleService, tmp_path: Path) -> None:
+    out, _ = CommandLine.at(tmp_path, service.url).run(*RUN, "--input", "seconds=0.3")
+
+    assert "words: int = 6" in out
+    assert 'longest: str = "not"' in out
+
+
+def test_an_engine_that_is_killed_goes_on_with_the_same_job(service: ExampleService, tmp_path: Path) -> None:
+    airscrew = CommandLine.at(tmp_path, service.url)
+    with airscrew.start(*RUN, "--input", "seconds=3") as process:
+        assert process.stderr is not None
+        while "Running" not in process.stderr.readline():
+            assert process.poll() is None
+        process.kill()
+
+    airscrew.run("run", "--resume")
+
+    assert [job["status"] for job in service.jobs()] == ["succeeded"]
+    assert b"s3cr3t-v4lue" not in b"".join(path.read_bytes() for path in tmp_path.rglob("home/**/*") if path.is_file())

@@ -14,27 +14,35 @@ from airscrew.engine.testing.conformance import Outcome
 from airscrew.idl.phase import Phase
 
 PAGE = Path(__file__).parents[2] / "docs" / "writing-an-executor.md"
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def tutorial() -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "tutorial"}
-    for block in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL):
+    for block in BLOCK.findall(PAGE.read_text()):
         exec(compile(block, str(PAGE), "exec"), names)
     return names
 
 
-def test_the_executor_of_the_tutorial_fails_no_check(tutorial: dict[str, Any]) -> None:
-    failed = [result for result in tutorial["results"] if result.outcome is Outcome.FAILED]
+@pytest.mark.parametrize("results", ["sensor_results", "job_results"])
+def test_no_executor_of_the_tutorial_fails_a_check(tutorial: dict[str, Any], results: str) -> None:
+    failed = [result for result in tutorial[results] if result.outcome is Outcome.FAILED]
 
     assert failed == []
+    assert len(tutorial[results]) == len(tutorial["CHECKS"])
 
 
-def test_most_checks_apply_to_it(tutorial: dict[str, Any]) -> None:
-    skipped = [result.id for result in tutorial["results"] if result.outcome is Outcome.SKIPPED]
+def test_most_checks_apply_to_the_jobs(tutorial: dict[str, Any]) -> None:
+    skipped = [result.id for result in tutorial["job_results"] if result.outcome is Outcome.SKIPPED]
 
-    assert len(tutorial["results"]) == len(tutorial["CHECKS"])
     assert len(skipped) <= 6
+
+
+def test_the_first_executor_has_thirty_lines() -> None:
+    first = BLOCK.findall(PAGE.read_text())[0]
+
+    assert len(first.splitlines()) <= 32
 
 
 def test_its_single_job_survives_the_restart(tutorial: dict[str, Any]) -> None:

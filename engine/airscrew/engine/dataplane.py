@@ -44,6 +44,7 @@ from airscrew.engine.service.reader import Found
 from airscrew.engine.service.submission import read_template_value
 from airscrew.idl.errors import ErrorKind, ExecutionError, UsageError
 from airscrew.idl.ids import AttemptKey, ExecutionId, Uid, attempt_key
+from airscrew.idl.json_tree import is_array, is_object
 from airscrew.idl.literals import check_inputs, decode_literal_map, to_json, type_name
 from airscrew.idl.template import TaskTemplate, Variable
 from airscrew.idl.wire import WireError, WireForm, parse_message
@@ -313,10 +314,9 @@ def rendered_texts(template: TaskTemplate) -> list[str]:
         return []
     containers = template.k8s_pod.pod_spec.get("containers")
     texts: list[str] = []
-    for container in containers if isinstance(containers, list) else []:
-        for field_name in ("command", "args"):
-            words = container.get(field_name) if isinstance(container, dict) else None
-            texts += [str(word) for word in words] if isinstance(words, list) else []
+    for container in containers if is_array(containers) else []:
+        for words in (container.get("command"), container.get("args")) if is_object(container) else ():
+            texts += [str(word) for word in words] if is_array(words) else []
     return texts
 
 

@@ -18,7 +18,7 @@ from airscrew.engine.controller.turn import Dispatch
 from airscrew.engine.controller.watchdog import Offence, Watchdog
 from airscrew.engine.executor import Executor, Setup
 from airscrew.engine.machine import Traits
-from airscrew.engine.registry import Registry
+from airscrew.engine.registry import Registry, overrides
 from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
 
@@ -31,7 +31,7 @@ def traits_of(executor: Executor[object]) -> Traits:
         id=executor.id,
         start=executor.start_declaration,
         check_interval=executor.check_interval,
-        finalizes=type(executor).finalize is not Executor.finalize,
+        finalizes=overrides(executor, "finalize"),
         uses_cache=not executor.disables_cache,
     )
 

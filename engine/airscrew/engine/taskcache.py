@@ -1,6 +1,7 @@
 """
-The task cache as the controller uses it: keys from options and inputs, reservations kept alive, waiting executions
-woken.
+The task cache as the controller uses it.
+
+Keys come from options and inputs; reservations are kept alive; waiting executions are woken.
 
 A reservation is extended for as long as the execution that holds it is under this engine's control; after a crash it
 ends by itself

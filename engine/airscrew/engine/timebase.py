@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from typing_extensions import override
 
 from airscrew.engine.clock import Clock
 from airscrew.state import keys
@@ -40,6 +41,7 @@ class BootClock(Protocol):
 class LinuxBootClock(BootClock):
     """Linux's boot id and CLOCK_BOOTTIME."""
 
+    @override
     def boot_id(self) -> str:
         """Return the kernel's random id of this boot."""
         try:
@@ -47,6 +49,7 @@ class LinuxBootClock(BootClock):
         except OSError:
             return ""
 
+    @override
     def uptime(self) -> float:
         """Return seconds since the boot, suspension included."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -74,10 +77,12 @@ class EngineClock(Clock):
         self._clock = clock
         self._offset = start - clock.monotonic()
 
+    @override
     def now(self) -> float:
         """Return the engine's time in Unix seconds."""
         return self._clock.monotonic() + self._offset
 
+    @override
     def monotonic(self) -> float:
         """Return the underlying monotonic time."""
         return self._clock.monotonic()

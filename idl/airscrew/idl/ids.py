@@ -14,6 +14,7 @@ from base64 import b32encode
 from typing import NewType
 
 import msgspec
+from typing_extensions import override
 
 from airscrew.idl.errors import UsageError
 
@@ -41,6 +42,7 @@ class ExecutionId(msgspec.Struct, frozen=True, order=True):
     namespace: str
     name: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
 

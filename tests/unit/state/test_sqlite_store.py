@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from airscrew.state.errors import CompactedError, StoreBusyError, TooLargeError
+from airscrew.state.errors import CompactedError, LeaseOverError, StoreBusyError, TooLargeError
 from airscrew.state.lock import EngineLock
 from airscrew.state.sqlite import Seam, SqliteOptions, SqliteStore
 from airscrew.state.store import (
@@ -99,7 +99,7 @@ async def test_one_refused_request_leaves_the_others_of_its_group_alone(tmp_path
 async def outcome(call: Coroutine[None, None, TxnResult]) -> object:
     try:
         return await call
-    except TooLargeError as error:
+    except (TooLargeError, LeaseOverError) as error:
         return error
 
 
@@ -185,6 +185,25 @@ async def all_events(store: Store, revision: int) -> AsyncIterator[Event]:
             return
 
 
+async def test_history_is_bounded_when_pauses_never_come(tmp_path: Path) -> None:
+    options = SqliteOptions(keep_revisions=100, idle_seconds=60)
+    async with SqliteStore.open(tmp_path / "store.db", inline=True, options=options) as store:
+        for n in range(100):
+            await write_again(store, 128, n)
+
+        status = await store.status()
+
+        assert status.revision == 12_800
+        assert status.revision - status.compacted < 12_000
+
+
+async def write_again(store: Store, count: int, value: int) -> None:
+    """Write the same keys from so many callers at once."""
+    async with asyncio.TaskGroup() as group:
+        for n in range(count):
+            group.create_task(store.txn((), [Put(f"k{n}", b"%d" % value)]))
+
+
 @pytest.mark.virtual_time
 async def test_the_files_size_returns_after_deletes(tmp_path: Path) -> None:
     async with SqliteStore.open(tmp_path / "store.db", inline=True) as store:
@@ -200,6 +219,52 @@ async def test_the_files_size_returns_after_deletes(tmp_path: Path) -> None:
         assert empty.size_bytes < 2_000_000
         assert empty.in_use_bytes < 200_000
         assert (await put(store, "k")).revision == result.revision + 1
+
+
+@pytest.mark.virtual_time
+async def test_superseded_values_go_with_the_history(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "store.db", inline=True) as store:
+        for _ in range(3):
+            await write(store, 50, size=20_000)
+            await store.txn((), [DeleteRange("k", "l")])
+        await write(store, 50, size=20_000)
+        async with asyncio.TaskGroup() as group:
+            for n in range(50):
+                group.create_task(store.txn((), [Put(f"k{n:04}", b"small")]))
+
+        await store.compact((await store.status()).revision)
+        await asyncio.sleep(1)
+
+        assert (await store.status()).in_use_bytes < 200_000
+        assert [item.value for item in (await store.range("k", "l")).items] == [b"small"] * 50
+
+
+@pytest.mark.virtual_time
+async def test_the_revision_of_a_delete_that_is_swept_is_not_used_again(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "store.db", inline=True) as store:
+        await put(store, "a")
+        last = await store.txn((), [Delete("a")])
+        await store.compact(last.revision)
+        await asyncio.sleep(1)
+
+    async with SqliteStore.open(tmp_path / "store.db", inline=True) as store:
+        assert (await store.status()).revision == last.revision
+        assert (await store.range("a", "b")).revision == last.revision
+        assert (await put(store, "a")).revision == last.revision + 1
+
+
+async def test_a_lease_that_ends_in_a_group_is_over_for_the_rest_of_the_group(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "store.db", inline=True) as store:
+        lease = await store.grant_lease(60)
+        await store.txn((), [Put("a", b"1", lease)])
+        async with asyncio.TaskGroup() as group:
+            before = group.create_task(store.txn((), [Put("b", b"1", lease)]))
+            group.create_task(store.revoke_lease(lease))
+            after = group.create_task(outcome(store.txn((), [Put("c", b"1", lease)])))
+
+        assert before.result().succeeded
+        assert isinstance(after.result(), LeaseOverError)
+        assert (await store.range("a", "d")).items == []
 
 
 @pytest.mark.virtual_time

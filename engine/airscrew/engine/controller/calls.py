@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import msgspec
-from typing_extensions import override
+from typing_extensions import TypeIs, override
 
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.codec import NewerStateError, decode_state, encode_state, raw_state
@@ -239,13 +239,12 @@ class Calls:
         executor = host.executor
         context = self._context(live, executor)
         answer = await host.call("kill_task", context, self._state(live, executor), reason)
-        match answer:
-            case Gone():
-                return JobGone()
-            case StillThere(state=state, check_after=check_after):
-                return JobStillThere(encode_state(state, executor.id), check_after)
-            case _:
-                return CallFailed(f"kill_task of {executor.id} returned {type(answer).__name__}: Gone or StillThere")
+        if isinstance(answer, Gone):
+            return JobGone()
+        if isinstance(answer, StillThere):
+            there = cast("StillThere[object]", answer)
+            return JobStillThere(encode_state(there.state, executor.id), there.check_after)
+        return CallFailed(f"kill_task of {executor.id} returned {type(answer).__name__}: Gone or StillThere")
 
     async def _cache_lookup(self, live: Live) -> Fact:
         place = place_of(live)
@@ -349,11 +348,16 @@ def checked_status(answer: object, executor_id: str) -> TaskStatus[Any]:
     Raises:
         TypeError: It is not, or its phase is one of the engine's own.
     """
-    if not isinstance(answer, TaskStatus):
+    if not is_status(answer):
         raise TypeError(f"executor {executor_id} returned {type(answer).__name__} instead of a TaskStatus")
     if answer.phase in _OWN_PHASES:
         raise TypeError(f"executor {executor_id} reported {answer.phase.title}, which is the engine's own")
     return answer
+
+
+def is_status(answer: object) -> TypeIs[TaskStatus[Any]]:
+    """Tell whether an executor gave back a status."""
+    return isinstance(answer, TaskStatus)
 
 
 def with_outcome(told: Told, outcome: Outcome) -> Told:
@@ -401,6 +405,6 @@ async def kill_until_gone(host: Host, context: TaskContext[Any], state: object, 
             answer = None
         if isinstance(answer, Gone):
             return True
-        state = answer.state if isinstance(answer, StillThere) else state
+        state = cast("StillThere[object]", answer).state if isinstance(answer, StillThere) else state
         await asyncio.sleep(pause)
     return False

@@ -201,7 +201,8 @@ class Controller:
             self._forget(execution)
             return
         except Exception as error:  # the wall of a turn: it concerns this execution alone
-            self._put_off(execution, error)
+            log.exception("a turn failed", extra={"execution": str(execution), "error": describe(error)})
+            self._put_off(execution)
             return
         self._failures.pop(execution, None)
         self._index(live)
@@ -214,8 +215,7 @@ class Controller:
         elif until is not None:
             self.queue.add_after(execution, max(until - self.clock.now(), 0.0))
 
-    def _put_off(self, execution: ExecutionId, error: Exception) -> None:
-        log.exception("a turn failed", extra={"execution": str(execution), "error": describe(error)})
+    def _put_off(self, execution: ExecutionId) -> None:
         self._forget(execution)
         failures = self._failures[execution] = self._failures.get(execution, 0) + 1
         pause = min(TURN_RETRY_SECONDS * 2.0 ** min(failures - 1, 30), TURN_RETRY_CAP_SECONDS)

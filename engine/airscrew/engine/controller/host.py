@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from typing_extensions import TypeIs
+
 from airscrew.engine.controller.isolation import LoopThread, from_afar
 from airscrew.engine.controller.watchdog import Offence, Watchdog
 from airscrew.engine.executor import Executor, Setup, TaskContext
@@ -73,8 +75,9 @@ class Host:
         seconds = self.executor.start_timeout if method == "start_task" else self.executor.call_timeout
         if self.offence is not None and self._own is None:
             await self._isolate()
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with limit:
                 return await self._run(getattr(self.executor, method), arguments)
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
@@ -97,7 +100,7 @@ class Host:
             return await answer if inspect.isawaitable(answer) else answer
         if self._own is not None:
             home = asyncio.get_running_loop()
-            moved = [from_afar(one, home) if isinstance(one, TaskContext) else one for one in arguments]
+            moved = [_moved(one, home) for one in arguments]
             return await asyncio.wrap_future(self._own.submit(function(*moved)))
         self._calls += 1
         try:
@@ -136,3 +139,13 @@ class Host:
                     await self._idle.wait()
         except TimeoutError:
             log.warning("calls under way did not return", extra={"executor": self.executor.id, "calls": self._calls})
+
+
+def _moved(argument: object, home: asyncio.AbstractEventLoop) -> object:
+    """Make a context usable on another loop; anything else is as it is."""
+    return from_afar(argument, home) if is_context(argument) else argument
+
+
+def is_context(argument: object) -> TypeIs[TaskContext[Any]]:
+    """Tell whether an argument is a context."""
+    return isinstance(argument, TaskContext)

@@ -114,7 +114,6 @@ class TaskCache(Protocol):
         """Release the reservation without outputs."""
         ...
 
-
     def hold(self, place: AttemptPlace, key: str) -> None:
         """Keep alive a reservation that an earlier life of the engine took."""
         ...

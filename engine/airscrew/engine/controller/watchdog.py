@@ -99,7 +99,7 @@ class Watchdog:
         while not self._stop.wait(LOOK_SECONDS):
             step = self._step
             if step.executor and not step.stack and time.monotonic() - step.since > self.limit:
-                frame = sys._current_frames().get(watched)
+                frame = sys._current_frames().get(watched)  # pyright: ignore[reportPrivateUsage]  # no other way
                 step.stack = "".join(traceback.format_stack(frame)[-6:]) if frame is not None else ""
 
 

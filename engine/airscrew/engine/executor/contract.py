@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, Union
 
-
 from airscrew.engine.clock import Clock
 from airscrew.engine.executor.context import TaskContext
 from airscrew.engine.executor.declarations import AtMostOnce, StartDeclaration

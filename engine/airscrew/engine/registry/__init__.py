@@ -5,7 +5,7 @@ Nothing here MUST call an executor beyond making it and initialising it once.
 """
 
 from airscrew.engine.registry.discovery import discover
-from airscrew.engine.registry.registry import Candidate, Registry
+from airscrew.engine.registry.registry import Candidate, Registry, overrides
 from airscrew.engine.registry.resolution import Resolution, nearest, resolve
 
-__all__ = ["Candidate", "Registry", "Resolution", "discover", "nearest", "resolve"]
+__all__ = ["Candidate", "Registry", "Resolution", "discover", "nearest", "overrides", "resolve"]

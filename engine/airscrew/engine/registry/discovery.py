@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from typing_extensions import TypeIs
 
 from airscrew.engine.executor import Executor
 from airscrew.engine.registry.registry import Candidate
@@ -30,9 +33,14 @@ def _load(point: EntryPoint) -> Candidate:
         loaded: object = point.load()
     except Exception as error:  # noqa: BLE001 - a stranger's module concerns that plugin alone
         return Candidate(id=point.name, origin=point.value, version=version, problem=_one_line(error))
-    if isinstance(loaded, type) and issubclass(loaded, Executor):
+    if is_executor_class(loaded):
         return Candidate(id=point.name, origin=point.value, version=version, make=loaded)
     return Candidate(id=point.name, origin=point.value, version=version, problem=f"{point.value} is no Executor class")
+
+
+def is_executor_class(loaded: object) -> TypeIs[type[Executor[Any]]]:
+    """Tell whether what an entry point names is an executor."""
+    return isinstance(loaded, type) and issubclass(loaded, Executor)
 
 
 def _one_line(error: BaseException) -> str:

@@ -202,7 +202,13 @@ def problem_of(executor: AnyExecutor) -> str:
             return f"it declares no {name}"
     if executor.name_max_length < 8:  # noqa: PLR2004 - a shorter name would not be unique
         return f"name_max_length is {executor.name_max_length}; at least 8 is needed"
-    finds = type(executor).find is not Executor.find
+    finds = overrides(executor, "find")
     if isinstance(executor.start_declaration, Findable) and not finds:
         return "it is declared Findable and has no find"
     return ""
+
+
+def overrides(executor: AnyExecutor, method: str) -> bool:
+    """Tell whether an executor has a method of its own in place of the contract's."""
+    own: object = getattr(type(executor), method)
+    return own is not getattr(Executor, method)

@@ -45,10 +45,7 @@ class Pruner:
         if keep:
             over = over[:-keep]
         chosen = [found for found in over if found.record.ended_at < ended_before]
-        names: list[str] = []
-        for found in chosen:
-            if dry_run or await self._delete(found):
-                names.append(str(found.execution))
+        names = [str(found.execution) for found in chosen if dry_run or await self._delete(found)]
         if names and not dry_run:
             await self._delete_templates()
         return names

@@ -30,7 +30,7 @@ from airscrew.engine.executor import (
 from airscrew.engine.testing.calls import call, decode_state, encode_state
 from airscrew.engine.testing.data import AttemptAllocation, MemoryAllocation, MemoryData
 from airscrew.engine.testing.errors import ConformanceError, expect
-from airscrew.idl.errors import AirscrewError
+from airscrew.idl.errors import AirscrewError, ErrorKind
 from airscrew.idl.ids import AttemptKey, ExecutionId, Uid
 from airscrew.idl.phase import Phase, may_follow
 
@@ -297,6 +297,8 @@ class Attempt(Generic[StateT]):
             expect(may_follow(self.phase, phase), f"{phase.title} may not follow {self.phase.title}")
         expect(not phase.is_failure or status.error is not None, f"{phase.title} is reported without an error")
         expect(phase.is_failure or status.error is None, f"{phase.title} is reported with an error")
+        kind = status.error.kind if status.error else ErrorKind.UNKNOWN
+        expect(type(kind) is ErrorKind, f"the kind of the error is {kind!r} and no ErrorKind")
         expect(phase is Phase.SUCCESS or phase.is_failure or status.outputs is None, "outputs before the end")
         self.raw_state = encode_state(self.host.executor, status.state)
         self._expect_no_secret(status)

@@ -28,8 +28,9 @@ from airscrew.engine.testing.data import MemoryAllocation, MemoryData, make_loca
 from airscrew.idl.ids import ExecutionId, Uid, attempt_key
 
 if TYPE_CHECKING:
-    from airscrew.idl.template import TaskTemplate
     from flyteidl.core.literals_pb2 import LiteralMap
+
+    from airscrew.idl.template import TaskTemplate
 
 StateT = TypeVar("StateT")
 

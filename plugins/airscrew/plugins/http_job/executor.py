@@ -102,7 +102,7 @@ class HttpJobExecutor(Executor[HttpJobState]):
     async def start_task(self, context: Context, template: TaskTemplate) -> Status | NotStarted:
         """Make the job: one request that carries the attempt's key."""
         jobs = self._service(service_name(template, self._services))
-        types = output_types(jobs.rules, template)
+        types = output_types(jobs.rules.name, jobs.rules.service, template)
         await jobs.client.authorize(context)
         body = await build_body(jobs.rules, context, template)
         prepared = HttpJobState(service=jobs.rules.name, id="", created_at=context.clock.now(), outputs=types)

@@ -13,19 +13,18 @@ from airscrew.engine.errors import PermanentError
 from airscrew.idl.errors import AirscrewError, UsageError
 from airscrew.idl.literals import from_json, to_json
 from airscrew.idl.template import TaskTemplate
+from airscrew.plugins.http_job.config import Service
 from airscrew.plugins.http_job.paths import as_object
 
 if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import LiteralMap
-
-    from airscrew.plugins.http_job.decide import Rules
 
 
 class OutputsError(AirscrewError):
     """A job's result does not fit the declared outputs."""
 
 
-def output_types(rules: Rules, template: TaskTemplate) -> dict[str, Any]:
+def output_types(name: str, service: Service, template: TaskTemplate) -> dict[str, Any]:
     """
     Write the declared outputs as JSON.
 
@@ -35,12 +34,12 @@ def output_types(rules: Rules, template: TaskTemplate) -> dict[str, Any]:
     from google.protobuf.json_format import MessageToDict
 
     declared = template.interface.outputs
-    if declared and not rules.service.outputs:
+    if declared and not service.outputs:
         raise PermanentError(
-            f"the task has outputs, but services.{rules.name}.outputs does not say where a job holds them",
+            f"the task has outputs, but services.{name}.outputs does not say where a job holds them",
             code="BadTaskSpecification",
         )
-    return {name: MessageToDict(variable.type) for name, variable in declared.items()}
+    return {output: MessageToDict(variable.type) for output, variable in declared.items()}
 
 
 def outputs_from_json(types: Mapping[str, Any], result: object) -> LiteralMap:

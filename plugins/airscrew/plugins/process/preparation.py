@@ -86,7 +86,7 @@ class Preparation:
     @property
     def temporary(self) -> str:
         """The folder for temporary files; short, for sockets are made in it and their paths have 107 characters."""
-        return f"{tempfile.gettempdir()}/{self.place.key}"
+        return f"{tempfile.gettempdir()}/{self.place.name}"
 
     def state(self) -> ProcessState:
         """Make the state. Pure: the same for the same attempt."""
@@ -103,7 +103,7 @@ class Preparation:
             output_types=files.encode_types(outputs) if collects else {},
             secrets=tuple((one.group, one.key) for one in wanted),
             temporary=self.temporary,
-            secret_directory=secret_directory(self.place.key, wanted, self.config.secret_directory),
+            secret_directory=secret_directory(self.place, wanted, self.config.secret_directory),
         )
 
     async def request(self) -> Request:
@@ -119,7 +119,9 @@ class Preparation:
         cwd = self._working_directory()
         env = self._environment(command)
         executable = find_executable(argv[0], env, cwd)
-        secrets = await read_secrets(self.context, self.template.security_context.secrets, self.config.secret_directory)
+        wanted = self.template.security_context.secrets
+        folder = secret_directory(self.place, wanted, self.config.secret_directory)
+        secrets = await read_secrets(self.context, wanted, folder)
         self._make_folders()
         await self._place_inputs(command)
         return self._request(argv, executable, env, cwd, secrets)
@@ -155,7 +157,7 @@ class Preparation:
             os.environ,
             {**self.context.environment, **(folders if command.data_config else {})},
             command.env,
-            key=self.place.key,
+            place=self.place,
             temporary=self.temporary,
         )
 

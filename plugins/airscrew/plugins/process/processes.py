@@ -95,7 +95,8 @@ def find_of_attempt(place: Place) -> list[ProcessName]:
     """
     Find all processes that carry the attempt's markers in their environment, or have its lock open.
 
-    Looks at every process. What neither carries the markers nor has the lock can only be seen by the supervisor, whose child it becomes.
+    Looks at every process. What neither carries the markers nor has the lock can only be seen by the supervisor, whose
+    child it becomes.
     """
     entries = {f"{MARKER}={place.key}".encode(), f"{PLACE_MARKER}={place.directory}".encode()}
     path = os.path.realpath(place.lock)

@@ -17,6 +17,7 @@ from typing import TypeVar
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import TaskContext
 from airscrew.idl.template import SecretRef
+from airscrew.plugins.process.state import Place
 
 StateT = TypeVar("StateT")
 
@@ -42,18 +43,17 @@ class TaskSecrets:
     directory: str = ""
 
 
-async def read_secrets(context: TaskContext[StateT], wanted: Sequence[SecretRef], memory: str) -> TaskSecrets:
+async def read_secrets(context: TaskContext[StateT], wanted: Sequence[SecretRef], directory: str) -> TaskSecrets:
     """
-    Read the secrets that a template asks for.
+    Read the secrets that a template asks for; those that are wanted as files will lie below the directory.
 
     Raises:
         PermanentError: There is no such secret, or no place in memory for one that is wanted as a file.
     """
-    directory = secret_directory(context.key, wanted, memory)
     env: dict[str, str] = {}
     files: dict[str, str] = {}
     if directory:
-        _check_memory(memory)
+        _check_memory(str(Path(directory).parent))
         env |= {"FLYTE_SECRETS_DEFAULT_DIR": directory, "FLYTE_SECRETS_FILE_PREFIX": ""}
     for one in wanted:
         value = await context.secret(one.key, one.group)
@@ -66,9 +66,9 @@ async def read_secrets(context: TaskContext[StateT], wanted: Sequence[SecretRef]
     return TaskSecrets(env, files, directory)
 
 
-def secret_directory(key: str, wanted: Sequence[SecretRef], memory: str) -> str:
+def secret_directory(place: Place, wanted: Sequence[SecretRef], memory: str) -> str:
     """Name the folder of an attempt's secrets that are files; empty without any."""
-    return f"{memory}/airscrew-{key}" if any(_is_file(one) for one in wanted) else ""
+    return f"{memory}/{place.name}" if any(_is_file(one) for one in wanted) else ""
 
 
 def variables(secret: SecretRef) -> list[str]:

@@ -130,6 +130,7 @@ class LocalSpawner(Spawner):
 
     def __init__(self) -> None:
         self._watch = ExitWatch()
+        self._children: set[int] = set()
 
     @override
     async def spawn(self, request: Request) -> Answer:
@@ -143,7 +144,8 @@ class LocalSpawner(Spawner):
                 await loop.sock_sendall(ours, msgspec.json.encode(request) + b"\n")
                 line = await _read_line(loop, ours)
             finally:
-                _reap_later(loop, pid)
+                self._children.add(pid)
+                self._reap(loop)
         if not line.endswith(b"\n"):
             raise OSError(f"the supervisor died at its start: see {request.directory}/supervisor.log")
         return msgspec.json.decode(line, type=Answer)
@@ -191,6 +193,13 @@ class LocalSpawner(Spawner):
     @override
     def close(self) -> None:
         self._watch.close()
+        self._children = {pid for pid in self._children if not reap(pid)}
+
+    def _reap(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Reap the processes that have forked supervisors: they have ended already, or are about to."""
+        self._children = {pid for pid in self._children if not reap(pid)}
+        if self._children:
+            loop.call_later(REAP_PAUSE, self._reap, loop)
 
 
 def _spawn_supervisor(channel: int, directory: str) -> int:
@@ -222,9 +231,3 @@ async def _read_line(loop: asyncio.AbstractEventLoop, channel: socket.socket) ->
             break
         data += chunk
     return data
-
-
-def _reap_later(loop: asyncio.AbstractEventLoop, pid: int) -> None:
-    """Reap the process that has forked the supervisor: it has ended already, or is about to."""
-    if not reap(pid):
-        loop.call_later(REAP_PAUSE, _reap_later, loop, pid)

@@ -7,6 +7,8 @@ make wrong.
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 
@@ -21,6 +23,11 @@ class Place(msgspec.Struct, frozen=True):
 
     directory: str
     key: str
+
+    @property
+    def name(self) -> str:
+        """A short name for folders elsewhere, of this attempt alone."""
+        return "airscrew-" + hashlib.blake2b(f"{self.key}\0{self.directory}".encode(), digest_size=8).hexdigest()
 
     @property
     def claim(self) -> str:

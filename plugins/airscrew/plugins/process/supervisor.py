@@ -19,7 +19,7 @@ with the request comes in, a JSON line with the answer goes out, and from then o
 signals and the lock.
 """
 
-# ruff: noqa: PTH103, PTH104, PTH108, PTH106, PTH110, PTH116, PTH120, PTH123, PTH208
+# ruff: noqa: PTH103, PTH104, PTH108, PTH106, PTH110, PTH116, PTH120, PTH101, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -345,6 +345,9 @@ def write_claim(request: Json, task_pid: int) -> None:
 
 def write_secrets(request: Json) -> None:
     """Write secrets that are wanted as files to a file system in memory, for this user alone."""
+    if request["secret_files"]:
+        os.makedirs(request["secret_directory"], exist_ok=True)
+        os.chmod(request["secret_directory"], 0o700)  # fails when somebody else was there first
     for path, value in request["secret_files"].items():
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -222,12 +222,11 @@ class Writer:
         self._busy = False
         if self._closed:
             return
-        if self._queue:
-            piece = None if self._tidied_last else self._due(idle=False)
-            if piece is None:
-                self._schedule()
-            else:
-                self._tidy(piece)
+        piece = None if self._tidied_last else self._due(idle=False)
+        if piece is not None:
+            self._tidy(piece)
+        elif self._queue:
+            self._schedule()
         elif self._idle_timer is None and self._due(idle=True) is not None:
             self._idle_timer = self._loop.call_later(self._options.idle_seconds, self._pause)
 

@@ -88,7 +88,7 @@ class _Register:
         newest: The newest revision that anybody was told of.
     """
 
-    written: dict[int, bytes] = field(default_factory=dict)
+    written: dict[int, bytes] = field(default_factory=dict[int, bytes])
     newest: int = 0
 
     def saw(self, revision: int) -> None:

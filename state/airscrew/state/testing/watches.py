@@ -107,7 +107,7 @@ async def a_list_and_a_watch_leave_no_gap(make_store: MakeStore) -> None:
 async def a_slow_reader_misses_nothing(make_store: MakeStore) -> None:
     """And holds up nobody: the writes all finish before it reads on."""
     async with make_store() as store:
-        first = await put(store, ("slow/a", b"0"))
+        first = last = await put(store, ("slow/a", b"0"))
         reader = store.watch("slow/", prefix_end("slow/"), from_revision=first.revision)
         events = list(await anext(reader))
         for n in range(1, 300):
