@@ -464,7 +464,7 @@ async def test_a_task_that_was_killed_with_its_supervisor_is_lost(tmp_path: Path
         status = await attempt.run()
 
         assert status.error is not None
-        assert (status.phase, status.error.code) == (Phase.RETRYABLE_FAILURE, "ProcessLost")
+        assert (status.phase, status.error.code) == (Phase.RETRYABLE_FAILURE, "ResourceDeletedExternally")
         assert status.error.kind is ErrorKind.SYSTEM
 
 
@@ -501,7 +501,7 @@ async def test_a_stranger_that_has_got_the_number_of_a_process_is_left_alone(tmp
             await LocalSpawner().stop(attempt.state.place, LocalSpawner().observe(attempt.state.place), by_force=True)
 
         assert status.error is not None
-        assert status.error.code == "ProcessLost"
+        assert status.error.code == "ResourceDeletedExternally"
         assert isinstance(answers[-1], Gone)
         assert stranger.poll() is None
     finally:

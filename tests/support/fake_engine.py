@@ -1,9 +1,9 @@
 """
 An engine in memory, for tests of what sits on ``EngineApi``: the command line, the server, the client.
 
-What it gets right: identity and idempotence of submissions, labels, pages, watches, kill, retry, logs that are followed,
-leaks, pruning, and the codes of refusals. Where it lies: nothing runs. An execution moves when the test moves it
-(``change``), or along its script: one step for each view that a watch has delivered. Its template is looked at only
+What it gets right: identity and idempotence of submissions, labels, pages, watches, kill, retry, logs that are
+followed, leaks, pruning, and the codes of refusals. Where it lies: nothing runs. An execution moves when the test moves
+it (``change``), or along its script: one step for each view that a watch has delivered. Its template is looked at only
 to refuse ``BAD_TEMPLATE``.
 """
 

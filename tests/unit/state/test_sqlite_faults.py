@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from airscrew.state.errors import StoreError, StoreFullError, StoreUnavailableError
+from airscrew.state.errors import CompactedError, StoreError, StoreFullError, StoreUnavailableError
 from airscrew.state.sqlite import Seam, SqliteOptions, SqliteStore
 from airscrew.state.store import Compare, DeleteRange, Event, Put, Store, TxnResult
 
@@ -215,7 +215,6 @@ async def test_a_closed_store_refuses_everything(tmp_path: Path) -> None:
         await anext(store.watch("a", "b", from_revision=1))
 
 
-@pytest.mark.virtual_time
 async def test_a_file_at_its_limit_refuses_writes_and_takes_them_again_when_there_is_room(tmp_path: Path) -> None:
     options = SqliteOptions(max_bytes=1_000_000)
     async with SqliteStore.open(tmp_path / "store.db", inline=True, options=options) as store:
@@ -226,9 +225,20 @@ async def test_a_file_at_its_limit_refuses_writes_and_takes_them_again_when_ther
         await store.txn((), [DeleteRange("k", "l")])
 
         assert (await store.range("k", "l")).items == []
-        await asyncio.sleep(1)
-        assert (await store.status()).compacted > 0
         await store.txn((), [Put("k", b"x" * 50_000)])
+
+
+async def test_history_is_given_up_before_a_write_is_refused(tmp_path: Path) -> None:
+    options = SqliteOptions(max_bytes=1_000_000)
+    async with SqliteStore.open(tmp_path / "store.db", inline=True, options=options) as store:
+        for n in range(100):
+            await store.txn((), [Put("k", b"%d" % n * 25_000)])
+
+        found = await store.get("k")
+        assert found is not None
+        assert found.value == b"99" * 25_000
+        with pytest.raises(CompactedError):
+            await anext(store.watch("k", "l", from_revision=1))
 
 
 async def fill(store: SqliteStore) -> int:

@@ -5,6 +5,7 @@ What the store in a file does beyond the port: group commit, upkeep, and its loc
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
@@ -31,10 +32,16 @@ _: type[LeaseStore] = SqliteStore
 
 
 class CountingSeam(Seam):
-    """Counts how often something goes to the disk."""
+    """Counts how often something goes to the disk, and keeps the connections."""
 
     def __init__(self) -> None:
         self.commits = 0
+        self.connections: list[sqlite3.Connection] = []
+
+    @override
+    def connect(self, path: Path) -> sqlite3.Connection:
+        self.connections.append(super().connect(path))
+        return self.connections[-1]
 
     @override
     def commit(self, write: Callable[[], object]) -> None:
@@ -51,6 +58,15 @@ async def write(store: Store, count: int, prefix: str = "k", size: int = 10) -> 
 
 async def put(store: Store, key: str, value: bytes = b"1", mod_revision: int = 0) -> TxnResult:
     return await store.txn([Compare(key, mod_revision)], [Put(key, value)])
+
+
+async def test_every_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    seam = CountingSeam()
+    async with SqliteStore.open(tmp_path / "store.db", inline=True, seam=seam):
+        writer = seam.connections[0]
+
+        assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 async def test_many_callers_share_a_commit(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airscrew.state.sqlite.upkeep import SLACK_PAGES, Shrink, Standing, Sweep, next_piece
+from airscrew.state.sqlite.upkeep import SLACK_PAGES, Shrink, Standing, Sweep, next_piece, next_sacrifice
 
 
 def standing(revision: int = 0, compacted: int = 0, swept: int = 0, free_pages: int = 0) -> Standing:
@@ -30,20 +30,20 @@ def standing(revision: int = 0, compacted: int = 0, swept: int = 0, free_pages: 
 def test_pieces_are_small_and_wait_for_a_pause_while_they_can(
     now: Standing, idle: bool, piece: Sweep | Shrink | None
 ) -> None:
-    assert next_piece(now, keep_revisions=10_000, idle=idle, squeeze=False) == piece
+    assert next_piece(now, keep_revisions=10_000, idle=idle) == piece
 
 
-def test_without_room_all_history_goes_at_once() -> None:
-    piece = next_piece(standing(revision=1500, swept=1000), keep_revisions=10_000, idle=False, squeeze=True)
-
-    assert piece == Sweep(1500)
+def test_without_room_all_history_goes_piece_by_piece() -> None:
+    assert next_sacrifice(standing(revision=1500)) == Sweep(1000)
+    assert next_sacrifice(standing(revision=1500, compacted=1000, swept=1000)) == Sweep(1500)
+    assert next_sacrifice(standing(revision=1500, compacted=1500, swept=1500)) is None
 
 
 def test_a_sweep_never_lags_far_behind_without_pauses() -> None:
     revision, compacted, swept = 0, 0, 0
     for _ in range(1000):
         revision += 128
-        piece = next_piece(standing(revision, compacted, swept), keep_revisions=1000, idle=False, squeeze=False)
+        piece = next_piece(standing(revision, compacted, swept), keep_revisions=1000, idle=False)
         if isinstance(piece, Sweep):
             compacted, swept = max(compacted, piece.last), piece.last
 

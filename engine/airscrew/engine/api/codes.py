@@ -18,8 +18,8 @@ from airscrew.idl.errors import shorten
 CODE_HEADER = "airscrew-code"
 """Trailing metadata: the code itself."""
 
-MESSAGE_LIMIT = 2000
-"""Characters of a message; headers together may take 8 KiB, and a character up to 12 bytes there."""
+HEADER_BYTES = 6000
+"""What a message may take in a header: gRPC refuses headers beyond 8 KiB at random, and beyond 16 KiB always."""
 
 STATUSES: Mapping[str, grpc.StatusCode] = {
     "not_found": grpc.StatusCode.NOT_FOUND,
@@ -65,8 +65,18 @@ def status_of(code: str) -> grpc.StatusCode:
 
 
 def header_text(message: str) -> str:
-    """Make a message fit into a header."""
-    return shorten(message, MESSAGE_LIMIT).encode("utf-8", "replace").decode()
+    """Make a message fit into a header, where a byte that is not printable ASCII takes three."""
+    text = message.encode("utf-8", "replace").decode()
+    limit = len(text)
+    while _header_bytes(text) > HEADER_BYTES:
+        limit = limit * 3 // 4
+        text = shorten(text, limit)
+    return text
+
+
+def _header_bytes(text: str) -> int:
+    data = text.encode()
+    return len(data) + 2 * sum(not 0x20 <= byte <= 0x7E or byte == 0x25 for byte in data)  # noqa: PLR2004 - see above
 
 
 def api_error(failure: RpcFailure, address: str) -> ApiError:

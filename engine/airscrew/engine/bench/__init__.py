@@ -1,7 +1,7 @@
 """
 Measurements of the engine on the machine that it is on.
 
-``engine``, ``inflight`` and ``startup`` each have ``async def measure(options: BenchOptions) -> dict[str, object]``,
+``engine``, ``inflight``, ``startup`` and ``overhead`` each have ``async def measure(options: BenchOptions) -> dict[str, object]``,
 whose keys are the figures that ``airscrew bench`` prints. Nothing here MUST be imported by any other command.
 """
 
@@ -17,7 +17,7 @@ class BenchOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         tasks: How many tasks.
         store: ``memory`` or ``sqlite:PATH``; empty for a new sqlite file in ``directory``.
-        repeat: How often, for ``startup``.
+        repeat: How often, for ``startup`` and ``overhead``.
         directory: A folder for files, made for the run and removed after it.
     """
 

@@ -49,13 +49,13 @@ def exit_code_of(error: BaseException) -> ExitCode:
 
 
 def exit_code_of_execution(view: ExecutionView) -> ExitCode:
-    """Return the exit code for an execution that is over."""
+    """Return the exit code for an execution that is over or quarantined."""
     from airscrew.idl.errors import ErrorKind
     from airscrew.idl.phase import Phase
 
     if view.phase is Phase.SUCCESS:
         return ExitCode.OK
-    if view.error is not None and view.error.kind is ErrorKind.SYSTEM:
+    if view.quarantined or (view.error is not None and view.error.kind is ErrorKind.SYSTEM):
         return ExitCode.SYSTEM_FAILURE
     return ExitCode.USER_FAILURE
 

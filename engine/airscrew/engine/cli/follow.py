@@ -70,7 +70,7 @@ async def follow(
     with_logs: bool = True,
 ) -> Outcome:
     """
-    Follow an execution until it is over or left.
+    Follow an execution until it is over, left, or quarantined: that waits for people, and so must not we.
 
     Raises:
         ApiError: The engine refused, or is gone (``unavailable``): the execution may be followed elsewhere.
@@ -97,7 +97,8 @@ class _Follower:
             others = [group.create_task(self._tick())]
             tail = group.create_task(self._tail()) if with_logs else None
             await asyncio.wait({watcher, obeyer}, return_when=asyncio.FIRST_COMPLETED)
-            if tail is not None and watcher.done() and watcher.exception() is None:
+            is_over = self._view is not None and self._view.is_over
+            if tail is not None and is_over and watcher.done() and watcher.exception() is None:
                 await asyncio.wait({tail}, timeout=LOG_SECONDS)
             left_by = obeyer.result() if obeyer.done() and not obeyer.cancelled() else None
             for task in (watcher, obeyer, tail, *others):
@@ -114,7 +115,7 @@ class _Follower:
             self._view = view
             self._reporter.phase(view)
             self._moved.set()
-            if view.is_over:
+            if view.is_over or (view.quarantined and not self._killed):
                 return
         raise ApiError("unavailable", f"the watch of {self._execution} ended before it was over")
 

@@ -259,7 +259,9 @@ def conclude(outcome: Outcome, outputs: OutputsView | None, output: str) -> int:
 
 
 def ending(view: ExecutionView) -> str:
-    """Say how an execution that did not succeed ended."""
+    """Say how an execution that did not succeed ended, or why it is not followed any longer."""
+    if view.quarantined:
+        return f"{view.execution} is quarantined: {view.quarantined}; airscrew retry goes on with it, kill ends it"
     if view.phase is Phase.ABORTED:
         why = view.error.message if view.error else view.reason
         return f"{view.execution} was ended{': ' + why if why else ''}"

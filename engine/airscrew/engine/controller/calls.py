@@ -7,7 +7,6 @@ unknown; an exception of any other call, or of the data plane, leaves the job al
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -170,7 +169,7 @@ class Calls:
             raw = encode_state(status.state, host.executor.id)
         except (StateTooLargeError, CorruptStateError) as error:
             # The state cannot be kept, so nobody could ever find the job again: it is killed with the state in hand.
-            if await kill_until_gone(host, context, status.state, str(error)):
+            if await host.kill_until_gone(context, status.state, str(error)):
                 return StartFailed(retryable=False, code="BadCustomState", message=str(error), kind=ErrorKind.SYSTEM)
             return StartUnknown(f"{error}; the job is not gone yet")
         try:
@@ -231,7 +230,7 @@ class Calls:
             return JobsFound(None)
         first, *twins = sorted(found, key=lambda one: one.created_at)
         for twin in twins:
-            if not await kill_until_gone(host, context, twin.state, "a twin of the same attempt"):
+            if not await host.kill_until_gone(context, twin.state, "a twin of the same attempt"):
                 return CallFailed("a second job of the same attempt is not gone yet")
         return JobsFound(encode_state(first.state, executor.id), executor.state_version, len(twins))
 
@@ -392,19 +391,3 @@ def describe(error: BaseException) -> str:
     """Say in one line what went wrong."""
     text = str(error).strip().splitlines()
     return shorten(f"{type(error).__name__}: {text[0]}" if text else type(error).__name__, REASON_LIMIT)
-
-
-async def kill_until_gone(host: Host, context: TaskContext[Any], state: object, reason: str) -> bool:
-    """
-    Kill a job whose state cannot be kept; after a while it gives up and says so: its outcome is unknown then.
-    """
-    for pause in (0.1, 0.5, 1.0, 2.0, 5.0, 10.0):
-        try:
-            answer = await host.call("kill_task", context, state, reason)
-        except Exception:  # noqa: BLE001 - the wall around an executor's call: it is called again
-            answer = None
-        if isinstance(answer, Gone):
-            return True
-        state = cast("StillThere[object]", answer).state if isinstance(answer, StillThere) else state
-        await asyncio.sleep(pause)
-    return False

@@ -18,15 +18,18 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from typing_extensions import TypeIs
 
 from airscrew.engine.controller.isolation import LoopThread, from_afar
 from airscrew.engine.controller.watchdog import Offence, Watchdog
-from airscrew.engine.executor import Executor, Setup, TaskContext
+from airscrew.engine.executor import Executor, Gone, Setup, StillThere, TaskContext
 
 log = logging.getLogger("airscrew.host")
+
+KILL_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds between the kills of a job that no record will tell of."""
 
 MOVE_SECONDS = 30.0
 """How long the calls under way may take before an offender is moved."""
@@ -89,6 +92,21 @@ class Host:
                 raise
             raise PluginCrashError(f"{method} of {self.executor.id} raised {type(error).__name__}") from error
 
+    async def kill_until_gone(self, context: TaskContext[Any], state: object, reason: str) -> bool:
+        """
+        Kill a job that no record will ever tell of; after a while give up and say so: its outcome is unknown then.
+        """
+        for pause in KILL_PAUSES:
+            try:
+                answer = await self.call("kill_task", context, state, reason)
+            except Exception:  # noqa: BLE001 - the wall around an executor's call: it is called again
+                answer = None
+            if isinstance(answer, Gone):
+                return True
+            state = cast("StillThere[object]", answer).state if isinstance(answer, StillThere) else state
+            await asyncio.sleep(pause)
+        return False
+
     def close(self) -> None:
         """End the loop of its own, when it has one."""
         if self._own is not None:
@@ -118,17 +136,22 @@ class Host:
                 return
             await self._wait_until_idle()
             own = LoopThread(f"executor-{self.executor.id}")
-            if self.setup is not None:
-                setup, executor = self.setup, self.executor
-
-                async def initialise() -> None:
-                    made = executor.initialize(setup)
-                    if inspect.isawaitable(made):
-                        await made
-
-                await asyncio.wrap_future(own.submit(initialise()))
+            try:
+                await asyncio.wrap_future(own.submit(self._initialise()))
+            except Exception as error:  # noqa: BLE001 - the wall around an executor's call: it stays where it was
+                own.close()
+                self.offence = None
+                fields = {"executor": self.executor.id, "error": f"{type(error).__name__}: {error}"}
+                log.warning("an executor could not be moved to a loop of its own", extra=fields)
+                return
             self._own = own
             log.warning("an executor was moved to a loop of its own", extra={"executor": self.executor.id})
+
+    async def _initialise(self) -> None:
+        if self.setup is not None:
+            made = self.executor.initialize(self.setup)
+            if inspect.isawaitable(made):
+                await made
 
     async def _wait_until_idle(self) -> None:
         """Let the calls under way return: they use what is made anew."""

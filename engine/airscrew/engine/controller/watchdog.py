@@ -91,8 +91,8 @@ class Watchdog:
         step = self._step
         seconds = time.monotonic() - step.since
         executor, step.executor = step.executor, ""
+        stack, step.stack = step.stack, ""
         if seconds > self.limit:
-            stack, step.stack = step.stack, ""
             self.report(Offence(executor=executor, seconds=seconds, stack=stack))
 
     def _watch(self, watched: int) -> None:

@@ -282,9 +282,14 @@ def _still_there(record: Record, fact: JobStillThere, given: _Given) -> Record:
 def _call_failed(record: Record, fact: CallFailed, given: _Given) -> Record:
     failures = record.failures + 1
     later = given.now + call_delay(given.policy, failures, record.uid)
-    starting = record.stage is Stage.STARTING
+    starting = record.stage in {Stage.STARTING, Stage.READY}
+    intent = record.intent
+    if intent is not None and not intent.unknown_since:
+        # A start whose answer cannot be used: something may have come of it.
+        intent = msgspec.structs.replace(intent, unknown_since=given.now, reason=fact.message)
     record = msgspec.structs.replace(
         record,
+        intent=intent,
         failures=failures,
         next_check=record.next_check if starting else later,
         not_before=later if starting else record.not_before,

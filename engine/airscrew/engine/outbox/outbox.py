@@ -1,34 +1,30 @@
 """
 The outbox: reads events from the store in the order of their revisions, and feeds each sink at its own pace.
 
-One reader follows the store and keeps a window of events in memory. Each sink has a task of its own that takes
-batches from
-the window and writes its cursor; events that every sink has passed are erased. A sink that falls out of the window
-reads on from
-the store, so a slow one costs no memory. An outbox over its limits drops the oldest events, counts them, and tells
-each sink of
-the gap.
+One reader follows the store and keeps what is not erased yet in a window in memory, within limits of number, bytes and
+age. Each sink has a task of its own that takes batches from the window; cursors are written, and events that every
+sink has passed are erased, in one transaction. An outbox over its limits drops the oldest events and counts them;
+each sink that had not taken them is told of the gap before it gets its next events.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
-import msgspec
-
 from airscrew.engine.clock import Clock
+from airscrew.engine.outbox.entries import Entry, age_of, events_of, gap_event, runs_of
 from airscrew.engine.outbox.sinks import RefusedError, Sink
-from airscrew.idl.ids import AttemptKey, Uid
-from airscrew.idl.phase import Phase
 from airscrew.state import keys
 from airscrew.state.errors import CompactedError, StoreError
 from airscrew.state.records import PhaseEvent
 from airscrew.state.store import DeleteRange, KeyValue, Operation, Put, Store, prefix_end
 
 BATCH_EVENTS = 500
+MAX_RANGES = 64
 PAUSE_SECONDS = 0.5
 PAUSE_CAP_SECONDS = 60.0
 
@@ -40,11 +36,13 @@ class Limits:
 
     Attributes:
         max_events: Steps' worth of events kept for slow sinks.
+        max_bytes: What they may take together.
         max_age_seconds: How long they are kept.
         erase_seconds: How often what every sink has is erased.
     """
 
     max_events: int = 200_000
+    max_bytes: int = 64 * 1024 * 1024
     max_age_seconds: float = 7 * 86400.0
     erase_seconds: float = 1.0
 
@@ -70,19 +68,23 @@ class OutboxStatistics:
 
 
 @dataclass(slots=True)
-class _Entry:
-    key: str
-    revision: int
-    value: bytes
-
-
-@dataclass(slots=True)
 class _Feed:
-    """One sink's place in the outbox."""
+    """
+    One sink's place in the outbox.
+
+    Attributes:
+        sink: The sink.
+        cursor: The revision of the last step that it has.
+        written: The cursor as it is stored.
+        gap: The event that tells of what it will never get; None when it has missed nothing.
+        missed: How many steps that were.
+    """
 
     sink: Sink
     cursor: int = 0
     written: int = 0
+    gap: PhaseEvent | None = None
+    missed: int = 0
     delivered: int = 0
     refused: int = 0
     failures: int = 0
@@ -90,7 +92,8 @@ class _Feed:
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-_decoder = msgspec.json.Decoder(list[PhaseEvent])
+_Found = tuple[Entry, list[PhaseEvent]]
+"""An entry and its events; none when it cannot be read."""
 
 
 class Outbox:
@@ -113,7 +116,7 @@ class Outbox:
         self._clock = clock
         self._random = random
         self._limits = limits or Limits()
-        self._window: list[_Entry] = []
+        self._window: list[Entry] = []
         self._dropped = 0
         self._end = 0
         self._progress = asyncio.Event()
@@ -129,15 +132,15 @@ class Outbox:
 
     async def flush(self, seconds: float) -> bool:
         """Wait until every sink has what is in the store now; False when that takes longer."""
-        target = await self._newest()
         try:
             async with asyncio.timeout(seconds):
+                target = await self._newest()
                 while any(feed.cursor < target for feed in self._feeds):
                     self._progress.clear()
                     await self._progress.wait()
-        except TimeoutError:
+                await self._erase()
+        except (TimeoutError, StoreError):
             return False
-        await self._erase()
         return True
 
     def statistics(self) -> OutboxStatistics:
@@ -165,11 +168,15 @@ class Outbox:
             start = page.next_start
 
     async def _load(self) -> None:
-        """Read the cursors and what is kept, in the order of revisions."""
+        """
+        Read the cursors and what is kept, in the order of revisions.
+
+        All pages count as of the first one: what is written while they are read comes by the watch.
+        """
         for feed in self._feeds:
             found = await self._store.get(keys.cursor_key(feed.sink.name))
-            feed.cursor = feed.written = 0 if found is None else int(found.value)
-        self._window.clear()
+            feed.written = 0 if found is None else int(found.value)
+            feed.cursor = max(feed.cursor, feed.written)
         start, items, revision = keys.EVENTS, list[KeyValue](), 0
         while True:
             page = await self._store.range(start, prefix_end(keys.EVENTS))
@@ -178,26 +185,29 @@ class Outbox:
             if not page.more:
                 break
             start = page.next_start
-        for item in sorted(items, key=lambda one: one.mod_revision):
-            self._window.append(_Entry(item.key, item.mod_revision, item.value))
-        self._end = max(revision, self._window[-1].revision if self._window else 0)
+        kept = sorted((item for item in items if item.mod_revision <= revision), key=lambda one: one.mod_revision)
+        self._window = [Entry(item.key, item.mod_revision, item.value) for item in kept]
+        self._end = revision
         self._rouse()
 
     async def _follow(self) -> None:
         """Take in new events, for ever."""
-        pause = PAUSE_SECONDS
+        pause, compacted = PAUSE_SECONDS, False
         while True:
             try:
+                if compacted:
+                    await self._load()
+                    compacted = False
                 watch = self._store.watch(keys.EVENTS, prefix_end(keys.EVENTS), from_revision=self._end + 1)
                 async for batch in watch:
                     pause = PAUSE_SECONDS
                     for event in batch:
                         if event.value is not None:
-                            self._window.append(_Entry(event.key, event.revision, event.value))
+                            self._window.append(Entry(event.key, event.revision, event.value))
                     self._end = max(self._end, batch[-1].revision)
                     self._rouse()
             except CompactedError:
-                await self._load()
+                compacted = True
             except StoreError:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, PAUSE_CAP_SECONDS)
@@ -210,10 +220,10 @@ class Outbox:
         while True:
             await feed.more.wait()
             feed.more.clear()
-            while batch := self._next(feed):
+            while (batch := self._next(feed)) or feed.gap is not None:
                 await self._deliver(feed, batch)
 
-    def _next(self, feed: _Feed) -> list[_Entry]:
+    def _next(self, feed: _Feed) -> list[Entry]:
         low, high = 0, len(self._window)
         while low < high:
             middle = (low + high) // 2
@@ -221,15 +231,21 @@ class Outbox:
                 low = middle + 1
             else:
                 high = middle
-        return self._window[low : low + BATCH_EVENTS]
+        end = low + BATCH_EVENTS
+        while low < end < len(self._window) and self._window[end].revision == self._window[end - 1].revision:
+            end += 1  # the cursor cannot stand within a revision
+        return self._window[low:end]
 
-    async def _deliver(self, feed: _Feed, batch: Sequence[_Entry]) -> None:
+    async def _deliver(self, feed: _Feed, batch: Sequence[Entry]) -> None:
         """Deliver a batch, however often it takes; what is refused goes to the dead letters."""
-        events = [event for entry in batch for event in _decoder.decode(entry.value)]
+        found = [(entry, events_of(entry)) for entry in batch]
+        events = [event for _, some in found for event in some]
         try:
-            await feed.sink.deliver(events)
+            await self._tell_gap(feed)
+            if events:
+                await feed.sink.deliver(events)
         except RefusedError as error:
-            await self._refused(feed, batch, events, error)
+            await self._refused(feed, found, error)
         except Exception as error:  # noqa: BLE001 - the wall around a sink: its trouble is its own
             feed.failures += 1
             feed.last_error = f"{type(error).__name__}: {error}"
@@ -239,22 +255,37 @@ class Outbox:
         else:
             feed.failures = 0
             feed.delivered += len(events)
-            feed.cursor = batch[-1].revision
-            self._progress.set()
+            await self._passed(feed, found)
 
-    async def _refused(
-        self, feed: _Feed, batch: Sequence[_Entry], events: Sequence[PhaseEvent], error: RefusedError
-    ) -> None:
-        if len(events) > 1:
-            for entry in batch:
-                for event in _decoder.decode(entry.value):
+    async def _tell_gap(self, feed: _Feed) -> None:
+        gap = feed.gap
+        if gap is None:
+            return
+        with suppress(RefusedError):
+            await feed.sink.deliver([gap])
+        if feed.gap is gap:
+            feed.gap, feed.missed = None, 0
+
+    async def _refused(self, feed: _Feed, found: Sequence[_Found], error: RefusedError) -> None:
+        single = sum(len(events) for _, events in found) == 1
+        for entry, events in found:
+            for event in events:
+                if single:
+                    await self._bury(feed, entry, error)
+                else:
                     await self._deliver_one(feed, entry, event)
-        else:
-            await self._bury(feed, batch[0], error)
-        feed.cursor = max(feed.cursor, batch[-1].revision)
+        await self._passed(feed, found)
+
+    async def _passed(self, feed: _Feed, found: Sequence[_Found]) -> None:
+        """Move the cursor beyond a batch; what could not be read goes to the dead letters."""
+        for entry, events in found:
+            if not events:
+                await self._bury(feed, entry, RefusedError(f"the events at {entry.key} cannot be read"))
+        if found:
+            feed.cursor = max(feed.cursor, found[-1][0].revision)
         self._progress.set()
 
-    async def _deliver_one(self, feed: _Feed, entry: _Entry, event: PhaseEvent) -> None:
+    async def _deliver_one(self, feed: _Feed, entry: Entry, event: PhaseEvent) -> None:
         while True:
             try:
                 await feed.sink.deliver([event])
@@ -268,16 +299,25 @@ class Outbox:
                 feed.delivered += 1
                 return None
 
-    async def _bury(self, feed: _Feed, entry: _Entry, error: RefusedError) -> None:
+    async def _bury(self, feed: _Feed, entry: Entry, error: RefusedError) -> None:
         feed.refused += 1
         feed.last_error = str(error)
-        await self._store.txn([], [Put(keys.dead_event_key(feed.sink.name, entry.key), entry.value)])
+        dead = Put(keys.dead_event_key(feed.sink.name, entry.key), entry.value)
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                await self._store.txn([], [dead])
+            except StoreError:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, PAUSE_CAP_SECONDS)
+            else:
+                return
 
     async def _erase_again_and_again(self) -> None:
         while True:
             await asyncio.sleep(self._limits.erase_seconds)
             try:
-                await self._drop_over_limits()
+                self._drop_over_limits()
                 await self._erase()
             except StoreError:
                 continue
@@ -294,22 +334,25 @@ class Outbox:
             if feed.cursor != feed.written
         ]
         cursors = [(feed, feed.cursor) for feed in self._feeds]
-        operations += _ranges([entry.key for entry in done])[:100]
+        runs = runs_of([entry.key for entry in done])[:MAX_RANGES]
+        operations += [DeleteRange(run[0], run[-1] + "\0") for run in runs]
         if not operations:
             return
-        erased = {operation.end for operation in operations if isinstance(operation, DeleteRange)}
         await self._store.txn([], operations)
         for feed, cursor in cursors:
             feed.written = cursor
-        if len(_ranges([entry.key for entry in done])) <= len(erased):
-            kept = {id(entry) for entry in done}
-            self._window = [entry for entry in self._window if id(entry) not in kept]
+        erased = {name for run in runs for name in run}
+        self._window = [entry for entry in self._window if entry.key not in erased]
 
-    async def _drop_over_limits(self) -> None:
-        """Drop the oldest events beyond the limits, and tell each sink that it has missed some."""
+    def _drop_over_limits(self) -> None:
+        """Drop the oldest events beyond the limits; each sink is told that it has missed some."""
         over = max(len(self._window) - self._limits.max_events, 0)
+        excess = sum(len(entry.value) for entry in self._window[over:]) - self._limits.max_bytes
+        while excess > 0:
+            excess -= len(self._window[over].value)
+            over += 1
         oldest_allowed = self._clock.now() - self._limits.max_age_seconds
-        while over < len(self._window) and _age_of(self._window[over]) < oldest_allowed:
+        while over < len(self._window) and age_of(self._window[over]) < oldest_allowed:
             over += 1
         if not over:
             return
@@ -320,56 +363,6 @@ class Outbox:
             if count:
                 self._dropped += count
                 feed.cursor = last.revision
-                await self._tell_gap(feed, count)
-
-    async def _tell_gap(self, feed: _Feed, count: int) -> None:
-        event = gap_event(feed.sink.name, count, self._clock.now())
-        try:
-            async with asyncio.timeout(5.0):
-                await feed.sink.deliver([event])
-        except Exception as error:  # noqa: BLE001 - the wall around a sink: it is told once, if it listens
-            feed.last_error = f"{type(error).__name__}: {error}"
-
-
-def gap_event(sink: str, count: int, now: float) -> PhaseEvent:
-    """Make the event that tells a sink of the events it will never get."""
-    return PhaseEvent(
-        id=f"gap-{sink}-{now:.3f}",
-        execution="",
-        uid=Uid(""),
-        task_type="",
-        attempt=0,
-        version=0,
-        phase=Phase.UNDEFINED,
-        reason=f"events of {count} steps were dropped: the sink was too slow or away for too long",
-        occurred_at=now,
-        reported_at=now,
-        key=AttemptKey(""),
-    )
-
-
-def _age_of(entry: _Entry) -> float:
-    events = _decoder.decode(entry.value)
-    return events[0].reported_at if events else 0.0
-
-
-def _ranges(names: Sequence[str]) -> list[DeleteRange]:
-    """Cover keys by as few ranges as their order allows: one range for each life's run of sequence numbers."""
-    runs: list[DeleteRange] = []
-    lives: dict[str, list[str]] = {}
-    for name in names:
-        lives.setdefault(name.rsplit("/", 1)[0], []).append(name)
-    for of_life in lives.values():
-        ordered = sorted(of_life)
-        first = previous = ordered[0]
-        for name in ordered[1:]:
-            if _sequence(name) != _sequence(previous) + 1:
-                runs.append(DeleteRange(first, previous + "\0"))
-                first = name
-            previous = name
-        runs.append(DeleteRange(first, previous + "\0"))
-    return runs
-
-
-def _sequence(name: str) -> int:
-    return int(name.rsplit("/", 1)[1], 16)
+                feed.missed += count
+                feed.gap = gap_event(feed.sink.name, feed.missed, last.revision, self._clock.now())
+                feed.more.set()

@@ -91,8 +91,9 @@ class FileSink(Sink):
 
     def _append(self, data: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("ab", buffering=0) as file:
+        with self._path.open("ab") as file:
             file.write(data)
+            file.flush()
             os.fdatasync(file.fileno())
             size = file.tell()
         if size > self._limit:

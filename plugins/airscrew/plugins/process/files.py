@@ -173,7 +173,8 @@ async def _read_output(context: TaskContext[StateT], name: str, literal_type: Li
     local = local_path(uri)
     if local is not None:
         await asyncio.to_thread(_copy, name, path, local)
-        return blob(uri, literal_type.blob)
+        # The SDKs refuse ``file://``: a path means the same to everybody.
+        return blob(str(local), literal_type.blob)
     for one in await asyncio.to_thread(_files_of, name, path):
         below = "" if one == path else f"/{one.relative_to(path).as_posix()}"
         await context.data.write_bytes(uri + below, await asyncio.to_thread(one.read_bytes))

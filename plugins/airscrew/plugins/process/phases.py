@@ -8,7 +8,8 @@ From what can be seen of an attempt to its phase. Pure.
     held     none     on another machine  Running
     held     written  alive               Running: what the task has left is being stopped
     any      written  gone                by the status, see ``_ended``
-    free     none     any                 RetryableFailure SYSTEM ProcessLost, with cleanup
+    free     none     any                 RetryableFailure SYSTEM ResourceDeletedExternally, with cleanup; ProcessLost
+                                          after a restart of the machine
 
 A status is judged in the manner of FlytePropeller: exit code 0 is a success (what lies at the output prefix still
 decides), SIGKILL by somebody else (137 and 247 of a shell) is the SYSTEM's failure ``Interrupted``, a kill for memory
@@ -87,11 +88,8 @@ def _lost(seen: Observation) -> Verdict:
         return _system("ProcessLost", "it was never claimed: whoever started it died at once", cleanup=True)
     if not seen.is_same_boot:
         return _system("ProcessLost", "the machine was restarted while it ran", cleanup=True)
-    return _system(
-        "ProcessLost",
-        f"{_supervisor(seen.claim)} and the task were killed before its end was written down",
-        cleanup=True,
-    )
+    reason = f"{_supervisor(seen.claim)} and the task were killed before its end was written down"
+    return _system("ResourceDeletedExternally", reason, cleanup=True)
 
 
 def _ended(status: ExitStatus, command: str) -> Verdict:

@@ -2,7 +2,8 @@
 When to tidy up, and how much at once: pure.
 
 History older than what is kept goes in pieces, in pauses; when pauses do not come, a piece goes between two
-groups, so that the file's size stays bounded. The room that it leaves is given back in pauses alone.
+groups, so that the file's size stays bounded. The room that it leaves is given back in pauses alone. When a
+write finds no room, all history goes before the write is refused.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Standing:
     free_pages: int
 
 
-def next_piece(standing: Standing, *, keep_revisions: int, idle: bool, squeeze: bool) -> Sweep | Shrink | None:
+def next_piece(standing: Standing, *, keep_revisions: int, idle: bool) -> Sweep | Shrink | None:
     """
     Return what to tidy next; None when nothing is due.
 
@@ -63,17 +64,21 @@ def next_piece(standing: Standing, *, keep_revisions: int, idle: bool, squeeze: 
         standing: How the store stands.
         keep_revisions: How much history to keep at least.
         idle: Whether nothing waits.
-        squeeze: Whether there was no room for a write: then all history goes, and at once.
     """
     target = standing.compacted
-    if squeeze:
-        target = standing.revision
-    elif standing.revision - standing.compacted >= keep_revisions + SWEEP_REVISIONS:
+    if standing.revision - standing.compacted >= keep_revisions + SWEEP_REVISIONS:
         target = standing.revision - keep_revisions
     lag = target - standing.swept
-    if lag > 0 and (idle or squeeze or lag > URGENT_REVISIONS):
+    if lag > 0 and (idle or lag > URGENT_REVISIONS):
         return Sweep(min(target, standing.swept + SWEEP_REVISIONS))
     spare = standing.free_pages - SLACK_PAGES
     if idle and lag <= 0 and spare > 0:
         return Shrink(min(spare, SHRINK_PAGES), is_last=spare <= SHRINK_PAGES)
     return None
+
+
+def next_sacrifice(standing: Standing) -> Sweep | None:
+    """Return what history to give up next when there is no room for a write; None when there is none left."""
+    if standing.swept >= standing.revision:
+        return None
+    return Sweep(min(standing.revision, standing.swept + SWEEP_REVISIONS))

@@ -26,7 +26,7 @@ from airscrew.state.sqlite.group import Group, Lookup, Place, Request, Revoke, R
 from airscrew.state.sqlite.reader import Reader
 from airscrew.state.sqlite.rowcache import RowCache
 from airscrew.state.sqlite.runner import Runner
-from airscrew.state.sqlite.upkeep import Shrink, Standing, Sweep, next_piece
+from airscrew.state.sqlite.upkeep import Shrink, Standing, Sweep, next_piece, next_sacrifice
 from airscrew.state.store import Event, TxnResult
 
 GROUP_ROWS = 128
@@ -69,7 +69,6 @@ class Writer:
         self._last_group_at = 0.0
         self._tidied_last = False
         self._tidying_failed = False
-        self._squeezing = False
 
     async def begin(self) -> None:
         """Open the file."""
@@ -195,7 +194,8 @@ class Writer:
         if isinstance(failure, StoreUnavailableError) and not self._closed:
             self._reopen(lambda _: self._finish(group, failure))
             return
-        self._squeezing = isinstance(failure, StoreFullError)
+        if isinstance(failure, StoreFullError) and not self._closed and self._make_room(group, failure):
+            return
         self._finish(group, failure)
 
     def _accept(self, group: Group) -> None:
@@ -293,14 +293,15 @@ class Writer:
     def _due(self, *, idle: bool) -> Sweep | Shrink | None:
         if self._tidying_failed:
             return None
-        standing = Standing(
+        return next_piece(self._standing(), keep_revisions=self._options.keep_revisions, idle=idle)
+
+    def _standing(self) -> Standing:
+        return Standing(
             revision=self.feed.revision,
             compacted=self.feed.compacted,
             swept=self._database.swept,
             free_pages=self._database.free_pages,
         )
-        keep = self._options.keep_revisions
-        return next_piece(standing, keep_revisions=keep, idle=idle, squeeze=self._squeezing)
 
     def _pause(self) -> None:
         """Tidy up if nothing was asked for a while."""
@@ -329,9 +330,23 @@ class Writer:
             if isinstance(self._translate(error), StoreUnavailableError) and not self._closed:
                 self._reopen(lambda _: self._next())
                 return
-        elif self._database.swept >= self.feed.revision:
-            self._squeezing = False
         self._next()
+
+    def _make_room(self, group: Group, failure: StoreFullError) -> bool:
+        """Give up history for a group that found no room, then write it again; tell whether there was any."""
+        piece = next_sacrifice(self._standing())
+        if piece is None:
+            return False
+
+        def done(error: Exception | None) -> None:
+            if error is not None or self._closed:
+                self._finish(group, failure)
+            elif not self._make_room(group, failure):
+                self._submit(partial(self._database.write, group), partial(self._written, group))
+
+        self.feed.compact(piece.last)
+        self._submit(partial(self._database.sweep, piece.last), done)
+        return True
 
 
 @final

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import urllib.parse
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing_extensions import override
 from airscrew.engine.api.adapter import ServerInfo
 from airscrew.engine.api.address import TcpAddress, UnixAddress
 from airscrew.engine.api.client import MAX_REQUEST_BYTES, connect, target
+from airscrew.engine.api.codes import header_text
 from airscrew.engine.api.model import ApiError, ExecutionView, SubmitRequest
 from airscrew.engine.api.server import SERVICE, serving
 from airscrew.idl.errors import UsageError
@@ -119,11 +121,14 @@ async def test_a_call_ends_with_its_deadline(tmp_path: Path) -> None:
             await asyncio.Event().wait()
             raise AssertionError
 
-    async with serving(Slow(), UnixAddress(tmp_path / "run" / "s"), INFO, grace_seconds=0.1) as bound:
-        async with grpc.aio.insecure_channel(target(bound)) as channel:
-            call = channel.unary_unary(f"/{SERVICE}/Get", request_serializer=pb.GetRequest.SerializeToString)
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await call(pb.GetRequest(execution="x"), timeout=0.05)
+    address = UnixAddress(tmp_path / "run" / "s")
+    async with (
+        serving(Slow(), address, INFO, grace_seconds=0.1) as bound,
+        grpc.aio.insecure_channel(target(bound)) as channel,
+    ):
+        call = channel.unary_unary(f"/{SERVICE}/Get", request_serializer=pb.GetRequest.SerializeToString)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(pb.GetRequest(execution="x"), timeout=0.05)
 
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -131,11 +136,13 @@ async def test_a_call_ends_with_its_deadline(tmp_path: Path) -> None:
 async def test_an_unexpected_error_is_internal_and_never_unknown(fake: FakeEngineApi, tmp_path: Path) -> None:
     fake.refuse["get"] = RuntimeError("a defect")
 
-    async with serving(fake, UnixAddress(tmp_path / "run" / "s"), INFO) as bound:
-        async with grpc.aio.insecure_channel(target(bound)) as channel:
-            call = channel.unary_unary(f"/{SERVICE}/Get", request_serializer=pb.GetRequest.SerializeToString)
-            with pytest.raises(grpc.aio.AioRpcError, match="RuntimeError: a defect") as caught:
-                await call(pb.GetRequest(execution="x"))
+    async with (
+        serving(fake, UnixAddress(tmp_path / "run" / "s"), INFO) as bound,
+        grpc.aio.insecure_channel(target(bound)) as channel,
+    ):
+        call = channel.unary_unary(f"/{SERVICE}/Get", request_serializer=pb.GetRequest.SerializeToString)
+        with pytest.raises(grpc.aio.AioRpcError, match="RuntimeError: a defect") as caught:
+            await call(pb.GetRequest(execution="x"))
 
     assert caught.value.code() is grpc.StatusCode.INTERNAL
 
@@ -169,6 +176,14 @@ async def test_answers_over_the_default_limit_of_grpc_arrive(fake: FakeEngineApi
         chunks = [chunk.data async for chunk in client.logs("default/a")]
 
     assert b"".join(chunks) == data
+
+
+@pytest.mark.parametrize("letter", ["a", "ä", "\U0001f600", "%", "\n"])
+def test_a_message_always_fits_into_a_header(letter: str) -> None:
+    text = header_text(letter * 20_000)
+
+    assert len(urllib.parse.quote(text)) < 8192 - 1000 or letter == "a"
+    assert len(text) > 300
 
 
 async def test_a_message_longer_than_a_header_is_cut(fake: FakeEngineApi, tmp_path: Path) -> None:
@@ -206,11 +221,14 @@ async def test_when_the_server_stops_streams_end_as_unavailable(fake: FakeEngine
 async def test_when_the_client_is_closed_its_streams_end_as_unavailable(fake: FakeEngineApi, tmp_path: Path) -> None:
     seen = asyncio.Event()
 
-    async with asyncio.TaskGroup() as group, serving(fake, UnixAddress(tmp_path / "run" / "s"), INFO) as bound:
-        async with connect(bound) as client:
-            await client.submit(SubmitRequest(name="a", template=b"t"))
-            watcher = group.create_task(code_of(client.watch("default/a"), seen))
-            await seen.wait()
+    async with (
+        asyncio.TaskGroup() as group,
+        serving(fake, UnixAddress(tmp_path / "run" / "s"), INFO) as bound,
+        connect(bound) as client,
+    ):
+        await client.submit(SubmitRequest(name="a", template=b"t"))
+        watcher = group.create_task(code_of(client.watch("default/a"), seen))
+        await seen.wait()
 
     assert watcher.result() == "unavailable"
 
@@ -226,12 +244,14 @@ async def test_without_a_server_a_client_says_unavailable(tmp_path: Path) -> Non
 
 
 async def test_health_is_told_without_a_token(fake: FakeEngineApi, tmp_path: Path) -> None:
-    async with serving(fake, PORT, INFO, token_file=tmp_path / "token") as bound:
-        async with grpc.aio.insecure_channel(str(bound)) as channel:
-            whole = await health_check(channel)(health_pb2.HealthCheckRequest())
-            service = await health_check(channel)(health_pb2.HealthCheckRequest(service=SERVICE))
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await health_check(channel)(health_pb2.HealthCheckRequest(service="other"))
+    async with (
+        serving(fake, PORT, INFO, token_file=tmp_path / "token") as bound,
+        grpc.aio.insecure_channel(str(bound)) as channel,
+    ):
+        whole = await health_check(channel)(health_pb2.HealthCheckRequest())
+        service = await health_check(channel)(health_pb2.HealthCheckRequest(service=SERVICE))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await health_check(channel)(health_pb2.HealthCheckRequest(service="other"))
 
     assert (whole.status, service.status) == (1, 1)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND

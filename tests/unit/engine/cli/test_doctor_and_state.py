@@ -58,7 +58,7 @@ def test_an_executor_that_does_not_load_is_a_cross_with_a_hint(
     result = airscrew("doctor")
 
     assert result.code == 3
-    assert "  × spark: broken: ImportError: pyspark\n      pip install what is missing" in result.out
+    assert "spark: broken: ImportError: pyspark\n      pip install what is missing" in result.out
 
 
 def test_a_store_that_is_broken_is_a_cross(airscrew: Airscrew, fake: FakeEngineApi, store: Path) -> None:

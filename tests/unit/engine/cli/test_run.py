@@ -137,6 +137,19 @@ def test_an_execution_that_somebody_else_killed_ends_with_1(
     assert "default/a was ended: by ann\n" in result.err
 
 
+def test_an_execution_that_is_quarantined_is_not_waited_for(
+    airscrew: Airscrew, fake: FakeEngineApi, tmp_path: Path
+) -> None:
+    fake.script = [RUNNING, {"quarantined": "bad state"}]
+
+    result = airscrew("run", write_template(tmp_path / "t.pb"), "--name", "a")
+
+    assert (result.code, result.out) == (3, "")
+    assert result.err.endswith(
+        "airscrew: default/a is quarantined: bad state; airscrew retry goes on with it, kill ends it\n"
+    )
+
+
 def test_json_output_is_one_object_on_stdout(airscrew: Airscrew, succeeding: FakeEngineApi, tmp_path: Path) -> None:
     result = airscrew("run", "-o", "json", write_template(tmp_path / "t.pb"), "--name", "a")
 

@@ -122,5 +122,5 @@ def test_what_is_wrong_in_the_environment_names_the_variable(variable: str, valu
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="none.yaml cannot be read"):
+    with pytest.raises(UsageError, match=r"none\.yaml cannot be read"):
         load_settings(config=tmp_path / "none.yaml", environment={"HOME": str(tmp_path)})

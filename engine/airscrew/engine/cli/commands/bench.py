@@ -56,6 +56,15 @@ def startup(app: App, repeat: int, output: str) -> None:
     _measure(app, "startup", output, repeat=repeat)
 
 
+@bench.command(cls=Command)
+@click.option("--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def overhead(app: App, repeat: int, output: str) -> None:
+    """What the engine adds to a task's own time: alone, and through one that serves."""
+    _measure(app, "overhead", output, repeat=repeat)
+
+
 def _measure(app: App, name: str, output: str, **options: object) -> None:
     from airscrew.engine.bench import BenchOptions
 

@@ -1,0 +1,151 @@
+"""
+The conformance kit over the process executor: over real processes in real time, and over faked ones in virtual time.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from airscrew.engine.testing.conformance import CHECKS, Check, Job, NotApplicable, Outcome, Scenarios
+from airscrew.idl.template import Container, SecretRef, SecurityContext, TaskTemplate, make_template
+from airscrew.plugins.process import ProcessExecutor
+from airscrew.plugins.process.spawner import Request
+from airscrew.plugins.process.testing import FakeSpawner, Script
+
+
+def shell(*words: str) -> TaskTemplate:
+    container = Container(image="example.invalid/image", command=("sh", "-c"), args=words)
+    context = SecurityContext(secrets=(SecretRef(group="grp", key="key"),))
+    return make_template("container", target=container, security_context=context)
+
+
+class ProcessScenarios(Scenarios):
+    """Shells. What runs is told from ``/proc``, what ever ran from a file that each run adds a line to."""
+
+    config: Mapping[str, object] = {"grace": 0.5}
+    secrets: Mapping[str, str] = {"grp/key": "the-value-of-a-secret"}
+    has_virtual_time = False
+    limit_seconds = 30.0
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder.as_uri()
+
+    def make_executor(self) -> ProcessExecutor:
+        return ProcessExecutor()
+
+    @override
+    def succeeding(self) -> Job:
+        return self._job("sleep 0.3")
+
+    @override
+    def failing(self) -> Job:
+        return self._job("sleep 0.1; exit 3")
+
+    @override
+    def endless(self) -> Job:
+        return self._job("sleep 100000")
+
+    @override
+    def refused(self) -> Job:
+        return Job(make_template("container", target=Container(image="example.invalid/image")))
+
+    @override
+    async def live(self, key: str) -> int:
+        return len(self._tasks(key))
+
+    @override
+    async def created(self, key: str) -> int:
+        path = self.folder / f"runs-{key}"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    @override
+    async def delete_externally(self, key: str) -> None:
+        for supervisor, task in self._tasks(key).items():
+            os.kill(supervisor, signal.SIGKILL)
+            os.killpg(task, signal.SIGKILL)
+
+    def _job(self, script: str) -> Job:
+        return Job(shell(f"echo run >> {self.folder}/runs-$AIRSCREW_KEY; {script}"))
+
+    def _tasks(self, key: str) -> dict[int, int]:
+        """Give the leaders of the sessions that carry the key, by their parents, the supervisors."""
+        wanted = {f"AIRSCREW_KEY={key}".encode()}
+        below = f"AIRSCREW_ATTEMPT={self.folder}/".encode()
+        found: dict[int, int] = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                state, parent, _, session = (path / "stat").read_text().rpartition(")")[2].split()[:4]
+                env = (path / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            carries = wanted <= set(env) and any(entry.startswith(below) for entry in env)
+            if carries and state not in "ZX" and session == path.name:
+                found[int(parent)] = int(path.name)
+        return found
+
+
+class FakedProcessScenarios(ProcessScenarios):
+    """The same with faked processes, whose script is the last word of the command."""
+
+    has_virtual_time = True
+    limit_seconds = 600.0
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.spawner = FakeSpawner(self._plan)
+
+    @override
+    def make_executor(self) -> ProcessExecutor:
+        return ProcessExecutor(self.spawner)
+
+    @override
+    async def live(self, key: str) -> int:
+        return self.spawner.alive(key)
+
+    @override
+    async def created(self, key: str) -> int:
+        return self.spawner.spawned.count(key)
+
+    @override
+    async def delete_externally(self, key: str) -> None:
+        self.spawner.lose(key)
+
+    @override
+    def calls(self) -> int:
+        raise NotApplicable("it makes no requests to a provider")
+
+    def _plan(self, request: Request) -> Script:
+        script = request.argv[-1]
+        return Script(seconds=1e6 if "100000" in script else 20.0, exit_code=3 if "exit" in script else 0, obeys=False)
+
+
+def check_outcome(outcome: Outcome, reason: str) -> None:
+    if outcome is Outcome.SKIPPED:
+        pytest.skip(reason)
+    assert outcome is Outcome.PASSED, reason
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+async def test_processes_conform(check: Check, tmp_path: Path) -> None:
+    scenarios = ProcessScenarios(tmp_path)
+
+    result = await check.run(scenarios.make_executor, scenarios)
+
+    check_outcome(result.outcome, result.reason)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+async def test_faked_processes_conform(check: Check, tmp_path: Path) -> None:
+    scenarios = FakedProcessScenarios(tmp_path)
+
+    result = await check.run(scenarios.make_executor, scenarios)
+
+    check_outcome(result.outcome, result.reason)
