@@ -22,6 +22,12 @@ from airscrew.plugins.process.state import ProcessState
 
 pytestmark = pytest.mark.timeout(60)
 
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
 VALUE = "hunter2-is-the-value"
 SECRETS = {"grp/key": VALUE}
 FILES = DataConfig(enabled=True, input_path="/var/inputs", output_path="/var/outputs")

@@ -65,7 +65,9 @@ def test_a_portion_says_that_it_is_typed(part: str) -> None:
 
 
 def packages() -> list[Module]:
-    return [module for module in modules(*PARTS) if module.path.name == "__init__.py" and "proto" not in module.path.parts]
+    return [
+        module for module in modules(*PARTS) if module.path.name == "__init__.py" and "proto" not in module.path.parts
+    ]
 
 
 @pytest.mark.parametrize("package", packages(), ids=lambda package: package.name)

@@ -110,7 +110,9 @@ def test_the_wheel_tells_licence_entry_points_and_extras(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
 
     with zipfile.ZipFile(wheel) as archive:
-        told = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name}
+        told = {
+            name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist() if ".dist-info/" in name
+        }
 
     assert {"METADATA", "WHEEL", "entry_points.txt", "licenses/LICENSE"} <= set(told)
     assert "airscrew = airscrew.engine.cli:main" in told["entry_points.txt"]

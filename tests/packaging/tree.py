@@ -90,7 +90,9 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
-def run(*command: object, cwd: Path = ROOT, timeout: float = 250, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: object, cwd: Path = ROOT, timeout: float = 250, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a program of the environment that the tests run in; its output is captured, its failure is the caller's."""
     words = [str(word) for word in command]
     own = Path(sys.executable).parent / words[0]

@@ -164,13 +164,42 @@ async def ensure_installation(store: Store, random: Random) -> str:
     return uid if result.succeeded else await ensure_installation(store, random)
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What the parts of one engine share."""
+
+    parts: CoreParts
+    installation: str
+    clock: Clock
+    life: int
+    scope: _Scope
+    bell: _Bell
+    hosts: Hosts
+    draining: list[bool]
+
+
 def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, threads: ThreadPoolExecutor) -> Core:
-    draining = [False]
-    scope = _Scope(parts.scope)
-    bell = _Bell()
+    bell, scope, draining = _Bell(), _Scope(parts.scope), [False]
     setup = _setup_for(parts, installation, clock, bell)
-    executors = Hosts(parts.registry, threads, bell.wake, setup)
-    reader = Reader(parts.store, installation, parts.data.output_prefix)
+    hosts = Hosts(parts.registry, threads, bell.wake, setup)
+    frame = _Frame(parts, installation, clock, life, scope, bell, hosts, draining)
+    api = _make_service(frame)
+    bell.controller = _make_controller(frame, api)
+    return Core(
+        api=api,
+        controller=bell.controller,
+        outbox=Outbox(parts.store, parts.sinks, clock=clock, random=parts.random),
+        clock=clock,
+        installation=installation,
+        hosts=hosts,
+        setup=setup,
+        _draining=draining,
+    )
+
+
+def _make_service(frame: _Frame) -> EngineService:
+    parts, clock, bell, scope = frame.parts, frame.clock, frame.bell, frame.scope
+    reader = Reader(parts.store, frame.installation, parts.data.output_prefix)
     submitter = Submitter(
         store=parts.store,
         registry=parts.registry,
@@ -180,23 +209,26 @@ def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, thre
         announce=scope.add,
         timeouts=parts.timeouts,
     )
-    committer = Committer(parts.store, life, parts.random, clock)
-    api = EngineService(
+    return EngineService(
         store=parts.store,
         reader=reader,
         desk=parts.data,
-        list_executors=lambda: executors.views(clock.now()),
+        list_executors=lambda: frame.hosts.views(clock.now()),
         submitter=submitter,
         pruner=Pruner(parts.store, reader, parts.data.delete_files),
         clock=clock,
-        is_draining=lambda: draining[0],
+        is_draining=lambda: frame.draining[0],
         on_known=lambda name: bell.look(scope.add(parse_name(name))),
     )
+
+
+def _make_controller(frame: _Frame, api: EngineService) -> Controller:
+    parts, clock, bell, hosts = frame.parts, frame.clock, frame.bell, frame.hosts
     calls = Calls(
-        host_of=executors.host_of,
+        host_of=hosts.host_of,
         data=parts.data,
         cache=parts.cache,
-        children=Children(reader=reader, data=parts.data, submit=api.submit, kill_child=api.kill),
+        children=Children(reader=api.reader, data=parts.data, submit=api.submit, kill_child=api.kill),
         clock=clock,
         wake=bell.wake,
         allocation=UnlimitedAllocation(),
@@ -204,35 +236,23 @@ def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, thre
     )
     turns = Turns(
         calls=calls,
-        committer=committer,
-        dispatch=executors.dispatch,
+        committer=Committer(parts.store, frame.life, parts.random, clock),
+        dispatch=hosts.dispatch,
         policy=parts.policy,
         clock=clock,
         nonce=lambda: f"{parts.random.getrandbits(64):016x}",
-        is_stopping=lambda: draining[0],
+        is_stopping=lambda: frame.draining[0],
     )
-    controller = Controller(
+    return Controller(
         store=parts.store,
-        installation=installation,
+        installation=frame.installation,
         turns=turns,
-        dispatch=executors.dispatch,
+        dispatch=hosts.dispatch,
         queue=WorkQueue(clock=parts.clock),
         clock=clock,
-        in_scope=scope.covers,
+        in_scope=frame.scope.covers,
         on_control=lambda live: _taken_up(live, parts.cache),
         workers=parts.workers,
-    )
-    bell.controller = controller
-    outbox = Outbox(parts.store, parts.sinks, clock=clock, random=parts.random)
-    return Core(
-        api=api,
-        controller=controller,
-        outbox=outbox,
-        clock=clock,
-        installation=installation,
-        hosts=executors,
-        setup=setup,
-        _draining=draining,
     )
 
 

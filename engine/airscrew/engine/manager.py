@@ -35,6 +35,7 @@ from airscrew.engine.service.reader import Reader
 from airscrew.engine.service.service import StoreViewer
 from airscrew.engine.taskcache import StoreTaskCache
 from airscrew.engine.timebase import Anchor, LinuxBootClock, write_anchor
+from airscrew.idl.errors import UsageError
 from airscrew.state.errors import StoreError
 from airscrew.state.lock import EngineLock
 from airscrew.state.urls import open_store
@@ -222,7 +223,7 @@ async def _serve(core: Core, settings: EngineSettings, stop: asyncio.Event) -> N
     """
     Serve the socket beside the store; the import is left to a thread, so that a short task does not wait for it.
     """
-    from airscrew.engine.api.address import parse_address, socket_beside
+    from airscrew.engine.api.address import socket_beside
 
     await asyncio.get_running_loop().run_in_executor(None, import_module, "airscrew.engine.api.server")
     if stop.is_set():
@@ -234,10 +235,7 @@ async def _serve(core: Core, settings: EngineSettings, stop: asyncio.Event) -> N
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(serving(core.api, socket_beside(settings.store_file), info))
-            if settings.listen:
-                address = parse_address(settings.listen)
-                await stack.enter_async_context(serving(core.api, address, info, token_file=settings.token_path))
-        except OSError as error:
+        except (OSError, UsageError) as error:
             log.warning("the socket cannot be served", extra={"error": str(error)})
         await stop.wait()
 

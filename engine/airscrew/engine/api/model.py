@@ -320,9 +320,7 @@ class EngineApi(Protocol):
         """Run a terminal execution again under a new name, or go on with a quarantined one."""
         ...
 
-    def logs(
-        self, execution: str, *, attempt: int | None = None, follow: bool = False
-    ) -> AsyncIterator[LogChunk]:
+    def logs(self, execution: str, *, attempt: int | None = None, follow: bool = False) -> AsyncIterator[LogChunk]:
         """Read an attempt's log from its begin; with ``follow`` until it ends."""
         ...
 

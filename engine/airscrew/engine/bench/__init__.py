@@ -1,7 +1,7 @@
 """
 Measurements of the engine on the machine that it is on.
 
-``engine``, ``inflight``, ``startup`` and ``overhead`` each have ``async def measure(options: BenchOptions) -> dict[str, object]``,
+``engine``, ``inflight``, ``startup`` and ``overhead`` each have ``async def measure(options) -> dict``,
 whose keys are the figures that ``airscrew bench`` prints. Nothing here MUST be imported by any other command.
 """
 

@@ -21,8 +21,8 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from airscrew.engine.cli.commands.plugins import status
 from airscrew.engine.cli.exits import one_line
+from airscrew.engine.cli.render import executor_status
 from airscrew.idl.errors import AirscrewError
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def check_executors(views: list[ExecutorView]) -> Iterator[Finding]:
         yield _finding("executors", "none is installed", True, "reinstall airscrew: its entry points are missing")
     for view in views:
         hint = "pip install what is missing, or leave it out by enabled_executors"
-        yield _finding("executors", f"{view.id}: {status(view)}", bool(view.problem), hint)
+        yield _finding("executors", f"{view.id}: {executor_status(view)}", bool(view.problem), hint)
 
 
 def check_sdks() -> Iterator[Finding]:

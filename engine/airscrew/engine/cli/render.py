@@ -10,11 +10,14 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from airscrew.idl.phase import Phase
+
+if TYPE_CHECKING:
+    from airscrew.engine.api.model import ExecutionView, ExecutorView, OutputsView
 
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -45,6 +48,29 @@ def as_data(value: object, output: str) -> str:
 
         return yaml.safe_dump(plain(value), sort_keys=False, allow_unicode=True).rstrip("\n")
     return msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode()
+
+
+def as_object(view: ExecutionView, outputs: OutputsView | None) -> dict[str, object]:
+    """Return an execution as data: its view, and its outputs as values by name."""
+    result = cast("dict[str, object]", plain(view))
+    return result | {"outputs": outputs.values if outputs else {}, "output_types": outputs.types if outputs else {}}
+
+
+def output_lines(outputs: OutputsView) -> list[str]:
+    """Return outputs as ``name: type = value``."""
+    return [
+        f"{name}: {outputs.types.get(name, 'unknown')} = {msgspec.json.encode(value).decode()}"
+        for name, value in outputs.values.items()
+    ]
+
+
+def executor_status(view: ExecutorView) -> str:
+    """Say whether an executor can be used."""
+    if view.problem:
+        return f"broken: {view.problem}"
+    if not view.enabled:
+        return "disabled"
+    return f"held back: {view.breaker}" if view.breaker else "ready"
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -84,14 +84,14 @@ def _nearest(name: str) -> str:
 @click.option("--token-file", metavar="FILE", help="The token for --server (AIRSCREW_TOKEN_FILE).")
 @click.pass_obj
 def cli(app: App, home: str | None, config: str | None, server: str | None, token_file: str | None) -> None:
-    r"""
+    """
     Run Flyte task templates: lose nothing, start nothing twice.
 
     \b
     airscrew run FILE.py TASK --x 3     a flytekit or Flyte 2 task
     airscrew run TEMPLATE --input x=3   a serialized template
     airscrew list                       what runs, and what ran
-    """
+    """  # noqa: D301 - click reads the character itself
     app.reach.update(home=home, config=config, server=server, token_file=token_file)
 
 

@@ -18,12 +18,11 @@ import click
 import msgspec
 
 from airscrew.engine.api.model import ApiError, EngineApi, ExecutionView, ListRequest, OutputsView, SubmitRequest
-from airscrew.engine.cli.commands.show import as_object, output_lines
 from airscrew.engine.cli.exits import ExitCode, exit_code_of_execution
 from airscrew.engine.cli.follow import Outcome, follow, signals
 from airscrew.engine.cli.options import pairs, seconds
 from airscrew.engine.cli.progress import Reporter, make_reporter
-from airscrew.engine.cli.render import as_data
+from airscrew.engine.cli.render import as_data, as_object, output_lines
 from airscrew.engine.cli.session import Session, working
 from airscrew.engine.config import EngineSettings, WorkScope
 from airscrew.idl.errors import UsageError

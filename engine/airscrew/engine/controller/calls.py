@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from typing_extensions import TypeIs, override
@@ -22,7 +22,18 @@ from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ports import AttemptPlace, ChildKeeper, DataPlane, Outcome, TaskCache
 from airscrew.engine.controller.redaction import redacted
 from airscrew.engine.errors import CorruptStateError, PermanentError, RetryableError, StateTooLargeError
-from airscrew.engine.executor import Executor, Found, Gone, NotStarted, OutputsAt, StillThere, TaskContext, TaskStatus
+from airscrew.engine.executor import (
+    AnyContext,
+    AnyExecutor,
+    AnyFound,
+    AnyStatus,
+    Gone,
+    NotStarted,
+    OutputsAt,
+    StillThere,
+    TaskContext,
+    TaskStatus,
+)
 from airscrew.engine.executor.context import Allocation
 from airscrew.engine.machine import (
     CacheHeld,
@@ -164,7 +175,7 @@ class Calls:
             return NothingStarted(shorten(answer.reason, REASON_LIMIT), answer.delay)
         return await self._started(live, host, context, checked_status(answer, executor.id))
 
-    async def _started(self, live: Live, host: Host, context: TaskContext[Any], status: TaskStatus[Any]) -> Fact:
+    async def _started(self, live: Live, host: Host, context: AnyContext, status: AnyStatus) -> Fact:
         try:
             raw = encode_state(status.state, host.executor.id)
         except (StateTooLargeError, CorruptStateError) as error:
@@ -191,7 +202,7 @@ class Calls:
         state = self._state(live, executor)
         context = self._context(live, executor)
         answer = await host.call("check_task_status", context, state)
-        status: TaskStatus[Any] = checked_status(answer, executor.id)
+        status: AnyStatus = checked_status(answer, executor.id)
         try:
             raw = encode_state(status.state, executor.id)
         except StateTooLargeError as error:
@@ -199,7 +210,7 @@ class Calls:
         return await self._told(live, executor, context, status, raw)
 
     async def _told(
-        self, live: Live, executor: Executor[Any], context: TaskContext[Any], status: TaskStatus[Any], raw: msgspec.Raw
+        self, live: Live, executor: AnyExecutor, context: AnyContext, status: AnyStatus, raw: msgspec.Raw
     ) -> Told:
         told = Told(
             phase=status.phase,
@@ -225,7 +236,7 @@ class Calls:
     async def _find(self, live: Live, host: Host) -> Fact:
         executor = host.executor
         context = self._context(live, executor)
-        found = cast("Sequence[Found[Any]]", await host.call("find", context))
+        found = cast("Sequence[AnyFound]", await host.call("find", context))
         if not found:
             return JobsFound(None)
         first, *twins = sorted(found, key=lambda one: one.created_at)
@@ -268,10 +279,10 @@ class Calls:
             return CacheStored("put_failed")
         return CacheStored("released")
 
-    def _state(self, live: Live, executor: Executor[Any]) -> object:
+    def _state(self, live: Live, executor: AnyExecutor) -> object:
         return decode_state(live.record, executor)
 
-    def _context(self, live: Live, executor: Executor[Any]) -> TaskContext[Any]:
+    def _context(self, live: Live, executor: AnyExecutor) -> AnyContext:
         place = place_of(live)
         options, record = live.options, live.record
         locations = self.data.locations(place)
@@ -305,7 +316,7 @@ class Calls:
         )
 
 
-async def fetch_inputs(live: Live, context: TaskContext[Any]) -> None:
+async def fetch_inputs(live: Live, context: AnyContext) -> None:
     """
     Read inputs that lie elsewhere before the executor is called: their storage may be away.
 
@@ -323,7 +334,7 @@ def place_of(live: Live) -> AttemptPlace:
     return AttemptPlace(execution=live.execution, options=live.options, attempt=live.record.attempt, key=live.key)
 
 
-def own_message(template: TaskTemplate, executor: Executor[Any]) -> object | None:
+def own_message(template: TaskTemplate, executor: AnyExecutor) -> object | None:
     """
     Decode ``template.custom`` into the executor's own message; None when it declares none.
 
@@ -340,7 +351,7 @@ def own_message(template: TaskTemplate, executor: Executor[Any]) -> object | Non
         raise PermanentError(str(error), code="BadTaskSpecification") from error
 
 
-def checked_status(answer: object, executor_id: str) -> TaskStatus[Any]:
+def checked_status(answer: object, executor_id: str) -> AnyStatus:
     """
     Return what an executor gave back, when it is a status.
 
@@ -354,7 +365,7 @@ def checked_status(answer: object, executor_id: str) -> TaskStatus[Any]:
     return answer
 
 
-def is_status(answer: object) -> TypeIs[TaskStatus[Any]]:
+def is_status(answer: object) -> TypeIs[AnyStatus]:
     """Tell whether an executor gave back a status."""
     return isinstance(answer, TaskStatus)
 

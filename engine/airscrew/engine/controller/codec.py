@@ -6,12 +6,10 @@ The engine converts, so that a plugin works with a class of its own and the stor
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from airscrew.engine.errors import CorruptStateError, StateTooLargeError
-from airscrew.engine.executor import Executor
+from airscrew.engine.executor import AnyExecutor
 from airscrew.state.records import Record
 
 MAX_STATE_BYTES = 32 * 1024
@@ -43,7 +41,7 @@ def encode_state(state: object, executor_id: str) -> msgspec.Raw:
     return msgspec.Raw(data)
 
 
-def decode_state(record: Record, executor: Executor[Any]) -> object:
+def decode_state(record: Record, executor: AnyExecutor) -> object:
     """
     Read custom state into the executor's class, migrated from an older version if need be.
 

@@ -24,7 +24,7 @@ from typing_extensions import TypeIs
 
 from airscrew.engine.controller.isolation import LoopThread, from_afar
 from airscrew.engine.controller.watchdog import Offence, Watchdog
-from airscrew.engine.executor import Executor, Gone, Setup, StillThere, TaskContext
+from airscrew.engine.executor import AnyContext, AnyExecutor, Gone, Setup, StillThere, TaskContext
 
 log = logging.getLogger("airscrew.host")
 
@@ -52,7 +52,7 @@ class Host:
         offence: The last time that it blocked the loop.
     """
 
-    executor: Executor[Any]
+    executor: AnyExecutor
     threads: ThreadPoolExecutor
     watchdog: Watchdog | None = None
     setup: Setup | None = None
@@ -92,7 +92,7 @@ class Host:
                 raise
             raise PluginCrashError(f"{method} of {self.executor.id} raised {type(error).__name__}") from error
 
-    async def kill_until_gone(self, context: TaskContext[Any], state: object, reason: str) -> bool:
+    async def kill_until_gone(self, context: AnyContext, state: object, reason: str) -> bool:
         """
         Kill a job that no record will ever tell of; after a while give up and say so: its outcome is unknown then.
         """
@@ -169,6 +169,6 @@ def _moved(argument: object, home: asyncio.AbstractEventLoop) -> object:
     return from_afar(argument, home) if is_context(argument) else argument
 
 
-def is_context(argument: object) -> TypeIs[TaskContext[Any]]:
+def is_context(argument: object) -> TypeIs[AnyContext]:
     """Tell whether an argument is a context."""
     return isinstance(argument, TaskContext)

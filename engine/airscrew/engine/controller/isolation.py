@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from typing_extensions import override
 
-from airscrew.engine.executor import TaskContext
+from airscrew.engine.executor import AnyContext, AnyCoroutine
 from airscrew.engine.executor.context import Allocation, DataAccess
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class LoopThread:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    def submit(self, coroutine: AnyCoroutine[T]) -> Future[T]:
         """Run a coroutine there."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
@@ -48,7 +48,7 @@ class LoopThread:
         self._loop.close()
 
 
-async def across(coroutine: Coroutine[Any, Any, T], home: asyncio.AbstractEventLoop) -> T:
+async def across(coroutine: AnyCoroutine[T], home: asyncio.AbstractEventLoop) -> T:
     """Run a coroutine on another loop and wait for it on this one."""
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, home))
 
@@ -97,7 +97,7 @@ class AllocationFromAfar(Allocation):
         return await across(self._allocation.acquire(pool, amount), self._home)
 
 
-def from_afar(context: TaskContext[Any], home: asyncio.AbstractEventLoop) -> TaskContext[Any]:
+def from_afar(context: AnyContext, home: asyncio.AbstractEventLoop) -> AnyContext:
     """Make a context usable on another loop than the engine's."""
     data, allocation = DataFromAfar(context.data, home), AllocationFromAfar(context.allocation, home)
     return replace(context, data=data, allocation=allocation)

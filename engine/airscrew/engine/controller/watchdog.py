@@ -12,9 +12,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+
+from airscrew.engine.executor import AnyCoroutine
 
 T = TypeVar("T")
 
@@ -76,7 +78,7 @@ class Watchdog:
         if self._thread is not None:
             self._thread.join()
 
-    def timed(self, executor: str, coroutine: Coroutine[Any, Any, T]) -> Timed[T]:
+    def timed(self, executor: str, coroutine: AnyCoroutine[T]) -> Timed[T]:
         """Wrap a plugin's coroutine so that its steps are timed."""
         return Timed(self, executor, coroutine)
 
@@ -108,7 +110,7 @@ class Timed(Generic[T]):
 
     __slots__ = ("_coroutine", "_executor", "_watchdog")
 
-    def __init__(self, watchdog: Watchdog, executor: str, coroutine: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, watchdog: Watchdog, executor: str, coroutine: AnyCoroutine[T]) -> None:
         self._watchdog = watchdog
         self._executor = executor
         self._coroutine = coroutine
@@ -136,9 +138,9 @@ class Timed(Generic[T]):
                 send = _sender(coroutine, value)
 
 
-def _sender(coroutine: Coroutine[Any, Any, T], value: object) -> Callable[[], Any]:
+def _sender(coroutine: AnyCoroutine[T], value: object) -> Callable[[], Any]:
     return lambda: coroutine.send(value)
 
 
-def _thrower(coroutine: Coroutine[Any, Any, T], error: BaseException) -> Callable[[], Any]:
+def _thrower(coroutine: AnyCoroutine[T], error: BaseException) -> Callable[[], Any]:
     return lambda: coroutine.throw(error)

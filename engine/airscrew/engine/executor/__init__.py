@@ -8,9 +8,15 @@ store, the controller, or any plugin.
 from airscrew.engine.executor.context import Locations, TaskContext
 from airscrew.engine.executor.contract import Executor, MaybeAwaitable, Setup
 from airscrew.engine.executor.declarations import AtMostOnce, Findable, Idempotent, NoEffect, StartDeclaration
+from airscrew.engine.executor.erased import AnyContext, AnyCoroutine, AnyExecutor, AnyFound, AnyStatus
 from airscrew.engine.executor.status import Found, Gone, NotStarted, OutputsAt, StillThere, TaskStatus
 
 __all__ = [
+    "AnyContext",
+    "AnyCoroutine",
+    "AnyExecutor",
+    "AnyFound",
+    "AnyStatus",
     "AtMostOnce",
     "Executor",
     "Findable",

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 from typing_extensions import TypeIs
 
-from airscrew.engine.executor import Executor
+from airscrew.engine.executor import AnyExecutor, Executor
 from airscrew.engine.registry.registry import Candidate
 
 GROUP = "airscrew.executors"
@@ -31,14 +30,14 @@ def _load(point: EntryPoint) -> Candidate:
     version = point.dist.version if point.dist is not None else ""
     try:
         loaded: object = point.load()
-    except Exception as error:  # noqa: BLE001 - a stranger's module concerns that plugin alone
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module concerns that plugin alone
         return Candidate(id=point.name, origin=point.value, version=version, problem=_one_line(error))
     if is_executor_class(loaded):
         return Candidate(id=point.name, origin=point.value, version=version, make=loaded)
     return Candidate(id=point.name, origin=point.value, version=version, problem=f"{point.value} is no Executor class")
 
 
-def is_executor_class(loaded: object) -> TypeIs[type[Executor[Any]]]:
+def is_executor_class(loaded: object) -> TypeIs[type[AnyExecutor]]:
     """Tell whether what an entry point names is an executor."""
     return isinstance(loaded, type) and issubclass(loaded, Executor)
 

@@ -10,16 +10,20 @@ in the same process finds the same instances and initialises nothing twice.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from airscrew.engine.errors import ConflictingExecutorsError
-from airscrew.engine.executor import Executor, Findable, Setup
+from airscrew.engine.executor import AnyExecutor, Executor, Findable, Setup
 from airscrew.engine.registry.resolution import Resolution, conflicts, nearest, resolve
+from airscrew.idl.errors import UsageError
 
-AnyExecutor = Executor[Any]
+REGISTERED = "registered"
+
+INITIALISE_SECONDS = 60.0
+"""How long an executor may take to prepare; all the others wait for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +78,18 @@ class Registry:
         held = self._held.get(executor.id)
         if held is not None and held.executor is not executor:
             raise ConflictingExecutorsError(f"executor id {executor.id!r} is taken; give one of them another id")
+        if held is not None:
+            return
         problem = problem_of(executor)
-        self._held[executor.id] = _Held(Candidate(id=executor.id, origin="registered"), executor, problem=problem)
+        self._held[executor.id] = _Held(Candidate(id=executor.id, origin=REGISTERED), executor, problem=problem)
 
     def add(self, candidates: Iterable[Candidate], *, disabled: frozenset[str] = frozenset()) -> None:
         """Make the instances of installed executors that are enabled; those that are there already stay."""
         for candidate in candidates:
             held = self._held.get(candidate.id)
             if held is not None and held.executor is not None:
+                if held.candidate.origin not in {candidate.origin, REGISTERED}:
+                    held.problem = f"{held.candidate.origin} and {candidate.origin} both call themselves {candidate.id}"
                 continue
             if candidate.id in disabled:
                 self._held[candidate.id] = _Held(replace(candidate, enabled=False))
@@ -94,9 +102,10 @@ class Registry:
             if held.executor is None or held.initialised or held.problem:
                 continue
             try:
-                made = held.executor.initialize(setup_for(held.candidate.id))
-                if inspect.isawaitable(made):
-                    await made
+                async with asyncio.timeout(INITIALISE_SECONDS):
+                    made = held.executor.initialize(setup_for(held.candidate.id))
+                    if inspect.isawaitable(made):
+                        await made
             except Exception as error:  # noqa: BLE001 - the wall around an executor's code
                 held.problem = f"{type(error).__name__}: {error}".splitlines()[0]
             else:
@@ -158,7 +167,10 @@ class Registry:
         """
         name = resolve(self.resolution(), task_type, has_container=has_container, wanted=wanted)
         executor = self.get(name)
-        assert executor is not None
+        if executor is None:
+            raise UsageError(
+                f"task type {task_type!r} goes to {name!r} by default_for_task_types: {self.why_absent(name)}"
+            )
         return executor
 
     def get(self, executor_id: str) -> AnyExecutor | None:
@@ -192,7 +204,10 @@ def _make(candidate: Candidate) -> _Held:
         executor = candidate.make()
     except Exception as error:  # noqa: BLE001 - the wall around an executor's code
         return _Held(candidate, problem=f"{type(error).__name__}: {error}".splitlines()[0])
-    return _Held(candidate, executor, problem=problem_of(executor))
+    problem = problem_of(executor)
+    if not problem and executor.id != candidate.id:
+        problem = f"its entry point is called {candidate.id!r} and its id is {executor.id!r}: give them one name"
+    return _Held(candidate, executor, problem=problem)
 
 
 def problem_of(executor: AnyExecutor) -> str:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from airscrew.engine.machine import ledger_entry
 from airscrew.engine.service.reader import Found, Reader
+from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
-from airscrew.state.records import RecordError, Stage, decode_options, decode_record
+from airscrew.state.records import Record, RecordError, Stage, decode_options, decode_record
 from airscrew.state.store import Compare, Delete, DeleteRange, Operation, Store, prefix_end
 
 
@@ -60,18 +61,38 @@ class Pruner:
                 except RecordError:
                     continue
                 if record.stage is Stage.DONE:
-                    execution = keys.execution_of(item.key)
-                    spec = await self.store.get(keys.spec_key(execution))
-                    if spec is not None:
-                        over.append(Found(execution, decode_options(spec.value), record, item.mod_revision))
+                    found = await self._found(keys.execution_of(item.key), record, item.mod_revision)
+                    over += [] if found is None else [found]
             if not page.more:
                 return over
             start = page.next_start
 
+    async def _found(self, execution: ExecutionId, record: Record, revision: int) -> Found | None:
+        """Read the rest of an execution that is over; None when it has to stay."""
+        spec = await self.store.get(keys.spec_key(execution))
+        if spec is None:
+            return None
+        try:
+            options = decode_options(spec.value)
+        except RecordError:
+            return None
+        may_be_outside = ledger_entry(record, options, str(execution)) is not None
+        if may_be_outside or (options.parent and await self._is_at_work(options.parent)):
+            return None
+        return Found(execution, options, record, revision)
+
+    async def _is_at_work(self, parent: str) -> bool:
+        """Tell whether a parent may still ask for its children: one that is gone would be made again."""
+        found = await self.store.get(keys.record_key(ExecutionId.parse(parent)))
+        if found is None:
+            return False
+        try:
+            return decode_record(found.value).stage is not Stage.DONE
+        except RecordError:
+            return True
+
     async def _delete(self, found: Found) -> bool:
         execution = found.execution
-        if ledger_entry(found.record, found.options, str(execution)) is not None:
-            return False
         record, requests = keys.record_key(execution), keys.request_prefix(execution)
         children = keys.child_prefix(execution)
         operations: list[Operation] = [
@@ -91,16 +112,20 @@ class Pruner:
             epochs[key.removeprefix(prefix)] = revision
         used = await self._templates_in_use()
         for name, revision in epochs.items():
-            if name not in used:
+            if used is not None and name not in used:
                 epoch = keys.template_epoch_key(name)
                 operations: list[Operation] = [Delete(keys.template_key(name)), Delete(epoch)]
                 await self.store.txn([Compare(epoch, revision)], operations)
 
-    async def _templates_in_use(self) -> set[str]:
+    async def _templates_in_use(self) -> set[str] | None:
+        """List what executions refer to; None when one of them cannot be read: nobody knows what that one needs."""
         start, used = keys.SPECS, set[str]()
         while True:
             page = await self.store.range(start, prefix_end(keys.SPECS))
-            used.update(decode_options(item.value).template for item in page.items)
+            try:
+                used.update(decode_options(item.value).template for item in page.items)
+            except RecordError:
+                return None
             if not page.more:
                 return used
             start = page.next_start

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from airscrew.engine.api.model import ApiError, ExecutionView, LeakView, ListReply, ListRequest
@@ -134,10 +135,9 @@ class Reader:
 
     async def watch(self, name: str) -> AsyncIterator[ExecutionView]:
         """Show an execution now and after each change, until it is over."""
-        found = await self.find(name)
+        found, revision = await self._look(name)
         yield self.show(found)
         key = keys.record_key(found.execution)
-        revision = found.revision
         while not self.show(found).is_over:
             try:
                 async for batch in self.store.watch(key, key + "\0", from_revision=revision + 1):
@@ -151,9 +151,17 @@ class Reader:
                     if view.is_over:
                         return
             except CompactedError:
-                found = await self.find(name)
-                revision = found.revision
+                found, revision = await self._look(name)
                 yield self.show(found)
+
+    async def _look(self, name: str) -> tuple[Found, int]:
+        """
+        Read an execution, and the revision to watch on from: the store's, for the record's own may be compacted.
+        """
+        key = keys.record_key(parse_name(name))
+        page = await self.store.range(key, key + "\0")
+        found = await self.find(name)
+        return found, max(page.revision, found.revision)
 
     async def ledger(self) -> builtins.list[tuple[str, AttemptKey, LedgerEntry]]:
         """List every open ledger entry with its key in the store and the attempt's key."""
@@ -162,7 +170,8 @@ class Reader:
             page = await self.store.range(start, prefix_end(keys.LEDGER), limit=MAX_PAGE)
             for item in page.items:
                 key = AttemptKey(item.key.rsplit("/", 1)[1])
-                found.append((item.key, key, decode(item.value, LedgerEntry)))
+                with suppress(RecordError):
+                    found.append((item.key, key, decode(item.value, LedgerEntry)))
             if not page.more:
                 return found
             start = page.next_start

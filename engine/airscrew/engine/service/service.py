@@ -233,6 +233,7 @@ class EngineService(StoreViewer):
             interruptible=options.interruptible,
             max_attempts=options.max_attempts,
             timeouts=options.timeouts,
+            output_prefix=options.output_base,
             cache_overwrite=bool(options.cache and options.cache.overwrite),
             cache_skip=options.cache is None,
             origin=str(found.execution),

@@ -107,6 +107,8 @@ class Submitter:
         name = content_hash(request.template)
         template = self._templates.get(name)
         if template is None or template.wire.value != request.wire:
+            if request.wire not in {form.value for form in WireForm}:
+                raise UsageError(f"wire form {request.wire!r} is none of {', '.join(WireForm)}")
             template = decode_template(request.template, WireForm(request.wire))
             if not template.type:
                 raise UsageError("the task template has no type: it is no task template, or one that was cut short")
@@ -145,12 +147,22 @@ class Submitter:
         options = plan_options(request, template, chosen)
         self.announce(execution)
         for _ in range(TRIES):
-            if await self._write(execution, options, template):
+            if await self._settled_write(execution, options, template):
                 return SubmitReply(execution=str(execution), uid=uid)
             known = await self._known(execution, request)
             if known is not None:
                 return known
         raise ApiError("unavailable", f"{execution} could not be accepted: its template comes and goes; submit again")
+
+    async def _settled_write(self, execution: ExecutionId, options: Options, template: TaskTemplate) -> bool:
+        """Write, and settle a reply that was lost: a request without a name would be accepted twice."""
+        try:
+            return await self._write(execution, options, template)
+        except StoreUnavailableError:
+            found = await self.store.get(keys.spec_key(execution))
+            if found is None or decode_options(found.value).uid != options.uid:
+                raise
+            return True
 
     async def _write(self, execution: ExecutionId, options: Options, template: TaskTemplate) -> bool:
         spec, content = keys.spec_key(execution), keys.template_key(options.template)

@@ -36,6 +36,15 @@ def test_every_command_has_help(airscrew: Airscrew, name: str) -> None:
     assert result.out.startswith(f"Usage: airscrew {name}")
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]], ids=" ".join)
+def test_examples_are_shown_a_line_each(airscrew: Airscrew, arguments: list[str]) -> None:
+    lines = [line.strip() for line in airscrew(*arguments).out.splitlines()]
+
+    examples = [line for line in lines if line.startswith("airscrew ")]
+    assert len(examples) == 3
+    assert not any("\\b" in line for line in lines)
+
+
 @pytest.mark.parametrize("word", ["lsit", "lis"])
 def test_an_unknown_command_names_the_nearest(airscrew: Airscrew, word: str) -> None:
     result = airscrew(word)

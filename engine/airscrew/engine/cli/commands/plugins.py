@@ -32,16 +32,7 @@ _HEADERS = ("ID", "TASK TYPES", "START", "LIVE", "VERSION", "STATUS")
 
 
 def _cells(view: ExecutorView) -> list[str]:
-    return [view.id, ", ".join(view.task_types), view.start, str(view.live), view.version, status(view)]
-
-
-def status(view: ExecutorView) -> str:
-    """Say whether an executor can be used."""
-    if view.problem:
-        return f"broken: {view.problem}"
-    if not view.enabled:
-        return "disabled"
-    return f"held back: {view.breaker}" if view.breaker else "ready"
+    return [view.id, ", ".join(view.task_types), view.start, str(view.live), view.version, render.executor_status(view)]
 
 
 async def _read(app: App) -> list[ExecutorView]:

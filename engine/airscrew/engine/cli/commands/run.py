@@ -110,14 +110,14 @@ def _input_names(file: str, task: str) -> frozenset[str]:
 @output_option("text", "json", "yaml")
 @click.pass_context
 def run(ctx: click.Context, /, *, resume: bool, **options: Any) -> int:  # noqa: ANN401 - see RunOptions
-    r"""
+    """
     Run a task to its outputs.
 
     \b
     airscrew run FILE.py TASK --x 3      a flytekit or Flyte 2 task; --help lists its inputs
     airscrew run TEMPLATE --input x=3    TaskTemplate or TaskSpec in binary, JSON or YAML; a package with --task
     airscrew run --resume                go on with everything unfinished
-    """
+    """  # noqa: D301 - click reads the character itself
     from airscrew.engine.cli import running
     from airscrew.engine.cli.running import RunOptions
 

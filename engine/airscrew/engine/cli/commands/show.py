@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,7 +26,7 @@ def get(app: App, execution: str, namespace: str, output: str) -> None:
     """Show an execution in one line or as data."""
     view, outputs = _read(app, execution_name(execution, namespace), with_outputs=output in {"json", "yaml"})
     if output in {"json", "yaml"}:
-        click.echo(render.as_data(as_object(view, outputs), output))
+        click.echo(render.as_data(render.as_object(view, outputs), output))
     else:
         click.echo(listing.show([view], output, app.now()))
 
@@ -40,7 +40,7 @@ def describe(app: App, execution: str, namespace: str, output: str) -> None:
     """Show all that is known of an execution."""
     view, outputs = _read(app, execution_name(execution, namespace), with_outputs=True)
     if output in {"json", "yaml"}:
-        click.echo(render.as_data(as_object(view, outputs), output))
+        click.echo(render.as_data(render.as_object(view, outputs), output))
     else:
         click.echo(render.fields(_fields(view, outputs, app.now())))
 
@@ -56,22 +56,6 @@ def _read(app: App, execution: str, *, with_outputs: bool) -> tuple[ExecutionVie
             return view, await api.outputs(execution) if with_outputs and succeeded else None
 
     return run_async(main)
-
-
-def as_object(view: ExecutionView, outputs: OutputsView | None) -> dict[str, object]:
-    """Return an execution as data: its view, and its outputs as values by name."""
-    result = cast("dict[str, object]", render.plain(view))
-    return result | {"outputs": outputs.values if outputs else {}, "output_types": outputs.types if outputs else {}}
-
-
-def output_lines(outputs: OutputsView) -> list[str]:
-    """Return outputs as ``name: type = value``."""
-    import msgspec
-
-    return [
-        f"{name}: {outputs.types.get(name, 'unknown')} = {msgspec.json.encode(value).decode()}"
-        for name, value in outputs.values.items()
-    ]
 
 
 def _fields(view: ExecutionView, outputs: OutputsView | None, now: float) -> Iterator[tuple[str, str]]:
@@ -99,7 +83,7 @@ def _fields(view: ExecutionView, outputs: OutputsView | None, now: float) -> Ite
     yield "Outside", "\n".join(f"{part.external_id}  {part.phase.title}" for part in view.info.external_resources)
     yield "Still open", "\n".join(view.ledger)
     yield "Custom state", "" if view.custom_state is None else msgspec.json.encode(view.custom_state).decode()
-    yield "Outputs", "\n".join(output_lines(outputs)) if outputs else ""
+    yield "Outputs", "\n".join(render.output_lines(outputs)) if outputs else ""
     yield "Output URI", "" if view.output_uri.startswith("data:") else view.output_uri
     yield "Deck", view.deck_uri
 
