@@ -8,7 +8,6 @@ import sys
 from dataclasses import dataclass
 
 import pytest
-
 from tests.packaging.tree import PARTS, modules, normal, pyproject
 
 

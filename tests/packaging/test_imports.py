@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.packaging.tree import run
 
 HEAVY = ("grpc", "google.protobuf", "flyteidl", "yaml", "fsspec", "aiohttp", "rich", "msgspec", "asyncio", "tenacity")

@@ -10,7 +10,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tests.packaging.tree import PARTS, ROOT, run
 
 # The start of a contract's name, a module of ours, and the import that must never be in it.

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from tests.packaging.tree import GENERATED, PARTS, ROOT, clean_environment, normal, run
 
 # What `pip install airscrew` brings along, all of it. A name more here is a price that every user pays: think first.

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -62,12 +63,19 @@ def modules(*tops: str) -> tuple[Module, ...]:
     return tuple(Module(path, text, ast.parse(text)) for path, text in texts)
 
 
+MADE_HERE = {".git", ".venv", ".hypothesis", "__pycache__", "build", "dist", "site", ".mypy_cache", ".ruff_cache"}
+
+
 @cache
 def tracked_files() -> tuple[Path, ...]:
-    """The files that belong to the project: what git tracks, or would."""
+    """The files that belong to the project: what git tracks, or would; without git, all but what tools make."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    paths = (ROOT / name for name in listed.split("\0") if name)
+    git = shutil.which("git")
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False) if git else None
+    if listed is None or listed.returncode:
+        paths = [path for path in ROOT.rglob("*") if not MADE_HERE & set(path.relative_to(ROOT).parts)]
+    else:
+        paths = [ROOT / name for name in listed.stdout.split("\0") if name]
     return tuple(path for path in paths if path.is_file())
 
 

@@ -117,7 +117,7 @@ class ExternalResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     retry_attempt: int = 0
     phase: Phase = Phase.UNDEFINED
     logs: tuple[LogLink, ...] = ()
-    custom_info: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    custom_info: dict[str, Any] = {}
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -143,6 +143,6 @@ class TaskInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     logs: tuple[LogLink, ...] = ()
     external_resources: tuple[ExternalResource, ...] = ()
     progress: float | None = None
-    custom_info: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    custom_info: dict[str, Any] = {}
     reasons: tuple[Reason, ...] = ()
     occurred_at: float = 0.0

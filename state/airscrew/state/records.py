@@ -90,19 +90,19 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wire: str = "flyte1"
     task_type: str
     task_name: str = ""
-    task_id: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    task_id: dict[str, str] = {}
     executor: str = ""
     input_uri: str = ""
     outputs: bytes = b""
     output_base: str = ""
-    labels: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    annotations: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    environment: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    overrides: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    environment: dict[str, str] = {}
+    overrides: dict[str, Any] = {}
     service_account: str = ""
     interruptible: bool = False
     max_attempts: int = 1
-    timeouts: dict[str, float] = msgspec.field(default_factory=dict[str, float])
+    timeouts: dict[str, float] = {}
     cache: CacheOptions | None = None
     parent: str = ""
     item: int | None = None
@@ -267,7 +267,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deck_uri: str = ""
     ended_at: float = 0.0
     attempts: tuple[PastAttempt, ...] = ()
-    extra: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict[str, msgspec.Raw])
+    extra: dict[str, msgspec.Raw] = {}
 
 
 class LedgerState(StrEnum):

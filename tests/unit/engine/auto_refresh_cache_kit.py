@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.cache import (
     AutoRefreshCache,
     Batch,
@@ -50,7 +51,7 @@ class JobService:
         self.running.update(ids)
         self.most_at_once = max(self.most_at_once, *self.running.values())
         try:
-            await asyncio.sleep(self.latency)
+            await elapse(self.latency)
             if self.down is not None:
                 raise self.down
             if self.poison & set(ids):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from tests.unit.engine.auto_refresh_cache_kit import PERIOD, Changes, Job, JobService, cache_of, ids
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.cache import CacheOptions
 
 pytestmark = pytest.mark.virtual_time
@@ -16,7 +17,7 @@ async def test_items_are_synced_until_they_are_terminal_and_then_no_more():
         for item_id in ids(10):
             cache.get_or_create(item_id, Job(last=10))
 
-        await asyncio.sleep(100 * PERIOD)
+        await elapse(100 * PERIOD)
 
         assert [cache.get(item_id) for item_id in ids(10)] == [Job(10, 10)] * 10
         assert [service.count(item_id) for item_id in ids(10)] == [10] * 10
@@ -28,7 +29,7 @@ async def test_an_item_is_synced_as_soon_as_it_is_created():
     async with cache_of(service, coalesce_seconds=0.1) as cache:
         created = cache.get_or_create("a", Job())
 
-        await asyncio.sleep(0.2)
+        await elapse(0.2)
 
         assert created == Job(0)
         assert service.times_of("a") == [0.1]
@@ -39,7 +40,7 @@ async def test_with_sync_on_create_off_an_item_waits_for_its_first_period():
     async with cache_of(service, sync_on_create=False) as cache:
         cache.get_or_create("a", Job())
 
-        await asyncio.sleep(2 * PERIOD)
+        await elapse(2 * PERIOD)
 
         assert service.times_of("a")[0] == PERIOD
 
@@ -50,7 +51,7 @@ async def test_an_item_that_is_terminal_from_the_first_is_never_synced():
         for item_id in ids(10):
             cache.get_or_create(item_id, Job(10, 10))
 
-        await asyncio.sleep(10 * PERIOD)
+        await elapse(10 * PERIOD)
 
         assert service.calls == []
         assert cache.get("job0003") == Job(10, 10)
@@ -59,7 +60,7 @@ async def test_an_item_that_is_terminal_from_the_first_is_never_synced():
 async def test_get_or_create_returns_what_is_known_rather_than_what_is_given():
     async with cache_of(JobService()) as cache:
         cache.get_or_create("a", Job())
-        await asyncio.sleep(1)
+        await elapse(1)
 
         assert cache.get_or_create("a", Job(77)) == Job(1)
         assert len(cache) == 1
@@ -116,11 +117,11 @@ async def test_an_evicted_item_is_not_synced_until_its_owner_looks_again():
     async with cache_of(service, size=1) as cache:
         cache.get_or_create("a", Job())
         cache.get_or_create("b", Job())
-        await asyncio.sleep(3 * PERIOD)
+        await elapse(3 * PERIOD)
         synced_meanwhile = service.count("a")
 
         cache.get_or_create("a", Job(5))
-        await asyncio.sleep(1)
+        await elapse(1)
 
         assert synced_meanwhile == 0
         assert cache.get("a") == Job(6)
@@ -131,9 +132,9 @@ async def test_a_change_is_told_once_it_can_be_read():
     changes = Changes()
     async with cache_of(JobService(), on_change=changes) as cache:
         cache.get_or_create("a", Job(last=2))
-        await asyncio.sleep(0.1)
+        await elapse(0.1)
         seen.append(cache.get("a"))
-        await asyncio.sleep(5 * PERIOD)
+        await elapse(5 * PERIOD)
 
     assert seen == [Job(1, 2)]
     assert changes == [("a", Job(1, 2)), ("a", Job(2, 2))]
@@ -143,10 +144,10 @@ async def test_a_pushed_value_is_told_and_puts_the_next_sync_off_by_a_period():
     service, changes = JobService(), Changes()
     async with cache_of(service, on_change=changes) as cache:
         cache.get_or_create("a", Job())
-        await asyncio.sleep(PERIOD - 1)
+        await elapse(PERIOD - 1)
 
         assert cache.update("a", Job(50))
-        await asyncio.sleep(PERIOD + 0.5)
+        await elapse(PERIOD + 0.5)
 
         assert service.times_of("a") == [0.0, 2 * PERIOD - 1]
         assert changes == [("a", Job(1)), ("a", Job(50)), ("a", Job(51))]
@@ -183,10 +184,10 @@ async def test_a_push_of_a_terminal_value_ends_the_polling():
     service = JobService()
     async with cache_of(service) as cache:
         cache.get_or_create("a", Job(last=9))
-        await asyncio.sleep(1)
+        await elapse(1)
 
         cache.update("a", Job(9, 9))
-        await asyncio.sleep(10 * PERIOD)
+        await elapse(10 * PERIOD)
 
         assert service.count("a") == 1
 
@@ -196,11 +197,11 @@ async def test_a_deleted_item_can_be_read_until_the_loops_next_turn():
     async with cache_of(service) as cache:
         for item_id in ids(10):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(1)
+        await elapse(1)
 
         found = [cache.delete_delayed(item_id) for item_id in ids(10)]
         still_there = len(cache)
-        await asyncio.sleep(10 * PERIOD)
+        await elapse(10 * PERIOD)
 
         assert found == [True] * 10
         assert (still_there, len(cache)) == (10, 0)
@@ -218,7 +219,7 @@ async def test_an_item_updated_and_then_deleted_is_gone():
         cache.update("a", Job(5))
         cache.delete_delayed("a")
 
-        await asyncio.sleep(1)
+        await elapse(1)
 
         assert cache.get("a") is None
 
@@ -229,7 +230,7 @@ async def test_statistics_tell_size_hits_calls_and_changes():
         cache.get_or_create("b", Job())
         cache.get("b")
         cache.get("c")
-        await asyncio.sleep(PERIOD + 1)
+        await elapse(PERIOD + 1)
 
         stats = cache.statistics()
 
@@ -243,9 +244,9 @@ async def test_the_age_of_the_oldest_live_value_is_told():
     async with cache_of(service, sync_on_create=False) as cache:
         cache.get_or_create("done", Job(1, 1))
         cache.get_or_create("old", Job())
-        await asyncio.sleep(4)
+        await elapse(4)
         cache.get_or_create("young", Job())
-        await asyncio.sleep(3)
+        await elapse(3)
 
         assert cache.statistics().max_age_seconds == 7.0
         cache.update("old", Job(1))
@@ -258,7 +259,7 @@ async def test_inspecting_an_item_tells_its_age_and_errors_and_keeps_it_no_longe
     async with cache_of(service, size=2) as cache:
         cache.get_or_create("a", Job())
         cache.get_or_create("b", Job())
-        await asyncio.sleep(2)
+        await elapse(2)
 
         status = cache.inspect("a")
         cache.get_or_create("c", Job())
@@ -273,10 +274,10 @@ async def test_nothing_is_synced_before_the_cache_is_entered():
     service = JobService()
     cache = cache_of(service)
     cache.get_or_create("a", Job())
-    await asyncio.sleep(5)
+    await elapse(5)
 
     async with cache:
-        await asyncio.sleep(1)
+        await elapse(1)
 
     assert service.times_of("a") == [5.0]
     assert cache.statistics().trouble == "the cache is not running"

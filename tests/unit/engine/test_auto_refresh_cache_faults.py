@@ -17,6 +17,7 @@ from tests.unit.engine.auto_refresh_cache_kit import (
     now,
 )
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, SyncResult, Unchanged, Updated
 from airscrew.engine.clock import LoopClock
 
@@ -39,7 +40,7 @@ async def test_a_sync_slower_than_the_period_never_overlaps_itself(batch_size: i
         for item_id in ids(10):
             cache.get_or_create(item_id, Job())
 
-        await asyncio.sleep(20 * PERIOD)
+        await elapse(20 * PERIOD)
 
     assert service.most_at_once == 1
     assert all(service.count(item_id) >= 7 for item_id in ids(10))
@@ -51,7 +52,7 @@ async def test_after_a_sync_slower_than_the_period_the_provider_gets_a_breath():
     async with cache_of(service) as cache:
         cache.get_or_create("a", Job())
 
-        await asyncio.sleep(60)
+        await elapse(60)
 
     assert service.times_of("a") == [0.0, 26.0, 52.0]
 
@@ -63,10 +64,10 @@ async def test_every_item_of_a_batch_counts_as_syncing_while_its_call_runs(batch
     async with cache_of(service, batch_size=batch_size, concurrency=10) as cache:
         for item_id in ids(5):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(1)
+        await elapse(1)
 
         during = [cache.inspect(item_id).is_syncing for item_id in ids(5)]
-        await asyncio.sleep(5)
+        await elapse(5)
         after = [cache.inspect(item_id).is_syncing for item_id in ids(5)]
 
     assert during == [True] * 5
@@ -78,7 +79,7 @@ async def test_an_instant_sync_leaves_no_mark_that_holds_the_item_back():
     async with cache_of(service) as cache:
         cache.get_or_create("a", Job())
 
-        await asyncio.sleep(5 * PERIOD + 1)
+        await elapse(5 * PERIOD + 1)
 
     assert service.times_of("a") == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
 
@@ -92,10 +93,10 @@ async def test_the_loop_survives_whatever_a_sync_raises(fault: BaseException):
     async with cache_of(service, backoff_cap_seconds=PERIOD) as cache:
         for item_id in ids(3):
             cache.get_or_create(item_id, Job(last=1))
-        await asyncio.sleep(5 * PERIOD + 1)
+        await elapse(5 * PERIOD + 1)
         failed = cache.statistics()
         service.down = None
-        await asyncio.sleep(2 * PERIOD)
+        await elapse(2 * PERIOD)
 
         assert [cache.get(item_id) for item_id in ids(3)] == [Job(1, 1)] * 3
         assert failed.failed_calls >= 5
@@ -110,7 +111,7 @@ async def test_ten_calls_that_panic_at_once_cost_no_worker():
         for item_id in ids(10):
             cache.get_or_create(item_id, Job())
 
-        await asyncio.sleep(3 * PERIOD + 1)
+        await elapse(3 * PERIOD + 1)
 
         assert [service.count(item_id) for item_id in ids(10)] == [4] * 10
     assert tasks_of_caches() == []
@@ -123,7 +124,7 @@ async def test_under_errors_each_item_is_asked_for_once_per_turn_and_nothing_pil
         for item_id in ids(100):
             cache.get_or_create(item_id, Job())
 
-        await asyncio.sleep(1.5 * PERIOD)
+        await elapse(1.5 * PERIOD)
 
         assert [service.count(item_id) for item_id in ids(100)] == [1] * 100
 
@@ -144,9 +145,9 @@ async def test_a_call_that_hangs_is_cancelled_at_its_deadline_and_the_others_go_
     ) as cache:
         for item_id in ids(3):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(31)
+        await elapse(31)
         status = cache.inspect("job0000")
-        await asyncio.sleep(10)
+        await elapse(10)
 
     assert "SyncError: the sync call did not end within 30 s" in status.last_error
     assert hanging == pytest.approx([0.1, 40.1])
@@ -161,7 +162,7 @@ async def test_a_call_that_ignores_its_deadline_is_trouble_and_is_never_joined_b
         until = now() + 200
         while now() < until:
             try:
-                await asyncio.sleep(until - now())
+                await elapse(until - now())
             except asyncio.CancelledError:
                 continue
         return [Unchanged(item.id) for item in batch]
@@ -171,9 +172,9 @@ async def test_a_call_that_ignores_its_deadline_is_trouble_and_is_never_joined_b
         "jobs", sync=stubborn, is_terminal=is_finished, clock=LoopClock(), random=Random(1), options=options
     ) as cache:
         cache.get_or_create("a", Job())
-        await asyncio.sleep(100)
+        await elapse(100)
         trouble = cache.statistics().trouble
-        await asyncio.sleep(99)
+        await elapse(99)
 
         assert begun == [0.0]
         assert trouble == "a sync call has run for 100 s and ignores its deadline of 20 s"
@@ -185,10 +186,10 @@ async def test_an_item_that_fails_alone_backs_off_alone_and_is_forgiven_by_a_suc
     async with cache_of(service) as cache:
         for item_id in ids(2):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(7 * PERIOD + 1)
+        await elapse(7 * PERIOD + 1)
         failing = cache.statistics()
         del service.bad["job0000"]
-        await asyncio.sleep(8 * PERIOD)
+        await elapse(8 * PERIOD)
         status = cache.inspect("job0000")
 
     assert service.times_of("job0000")[:4] == [0.0, 10.0, 30.0, 70.0]
@@ -206,7 +207,7 @@ async def test_one_bad_item_that_fails_the_whole_call_ends_up_alone(cap: float):
         for item_id in ids(32):
             cache.get_or_create(item_id, Job())
 
-        await asyncio.sleep(60 * PERIOD)
+        await elapse(60 * PERIOD)
         stats = cache.statistics()
 
     assert set(stats.errors_by_item) == {"job0005"}
@@ -222,7 +223,7 @@ async def test_a_provider_that_is_down_is_asked_no_more_often_than_one_that_is_u
     async with cache_of(service, batch_size=16, jitter=0.1, backoff_cap_seconds=cap) as cache:
         for item_id in ids(64):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(100 * PERIOD)
+        await elapse(100 * PERIOD)
 
     assert len(service.calls) <= 4 * 100
 
@@ -233,11 +234,11 @@ async def test_after_an_outage_the_items_share_full_batches_again():
     async with cache_of(service, batch_size=16, jitter=0.1) as cache:
         for item_id in ids(64):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(30 * PERIOD)
+        await elapse(30 * PERIOD)
         service.down = None
-        await asyncio.sleep(40 * PERIOD)
+        await elapse(40 * PERIOD)
         begun = len(service.calls)
-        await asyncio.sleep(10 * PERIOD)
+        await elapse(10 * PERIOD)
 
     assert len(service.calls) - begun <= 44
     assert set(service.sizes()[begun:]) == {16}
@@ -249,7 +250,7 @@ async def test_splitting_failed_batches_can_be_turned_off():
     async with cache_of(service, batch_size=16, split_failed_batches=False) as cache:
         for item_id in ids(16):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(20 * PERIOD)
+        await elapse(20 * PERIOD)
 
     assert set(service.sizes()) == {16}
 
@@ -264,7 +265,7 @@ async def test_an_item_without_an_answer_counts_as_failed():
     ) as cache:
         for item_id in ids(3):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(1)
+        await elapse(1)
 
         assert cache.statistics().errors_by_item == {"job0001": 1}
         assert "no answer for this item" in cache.inspect("job0001").last_error
@@ -280,7 +281,7 @@ async def test_an_answer_that_is_nonsense_fails_the_call_and_nothing_else(nonsen
         "jobs", sync=sync, is_terminal=is_finished, clock=LoopClock(), random=Random(1), options=options
     ) as cache:
         cache.get_or_create("a", Job())
-        await asyncio.sleep(1)
+        await elapse(1)
 
         stats = cache.statistics()
         assert (stats.failed_calls, stats.loop_errors) == (1, 0)
@@ -297,7 +298,7 @@ async def test_a_value_that_cannot_be_judged_is_its_own_items_failure():
     ) as cache:
         for item_id in ids(3):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(1)
+        await elapse(1)
 
         assert [cache.get(item_id) for item_id in ids(3)] == [Job(1), Job(0), Job(1)]
         assert "AttributeError" in cache.inspect("job0001").last_error
@@ -313,7 +314,7 @@ async def test_an_owner_whose_callback_raises_harms_nobody(caplog: pytest.LogCap
     async with cache_of(JobService(), on_change=changes) as cache:
         for item_id in ids(2):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(PERIOD + 1)
+        await elapse(PERIOD + 1)
 
         stats = cache.statistics()
     assert len(changes) == 4
@@ -336,12 +337,12 @@ async def test_the_loop_survives_faults_of_its_own(caplog: pytest.LogCaptureFixt
         "jobs", sync=service.sync, is_terminal=is_finished, clock=clock, random=Random(1), options=options
     ) as cache:
         cache.get_or_create("a", Job())
-        await asyncio.sleep(1)
+        await elapse(1)
         clock.is_broken = True
-        await asyncio.sleep(5 * PERIOD)
+        await elapse(5 * PERIOD)
         clock.is_broken = False
         begun = service.count("a")
-        await asyncio.sleep(5 * PERIOD)
+        await elapse(5 * PERIOD)
 
         assert cache.statistics().loop_errors >= 5
         assert service.count("a") - begun >= 4
@@ -362,9 +363,9 @@ async def test_a_fault_while_an_answer_is_taken_loses_no_item():
         for item_id in ids(3):
             cache.get_or_create(item_id, Job())
         random.is_broken = True
-        await asyncio.sleep(5)
+        await elapse(5)
         random.is_broken = False
-        await asyncio.sleep(5 * PERIOD)
+        await elapse(5 * PERIOD)
 
         assert cache.statistics().loop_errors == 1
         assert all(service.count(item_id) >= 5 for item_id in ids(3))
@@ -375,10 +376,10 @@ async def test_an_answer_older_than_a_push_is_dropped():
     service.latency = 3.0
     async with cache_of(service, on_change=changes) as cache:
         cache.get_or_create("a", Job())
-        await asyncio.sleep(2)
+        await elapse(2)
 
         cache.update("a", Job(40))
-        await asyncio.sleep(2)
+        await elapse(2)
 
         assert cache.get("a") == Job(40)
         assert changes == [("a", Job(40))]
@@ -390,10 +391,10 @@ async def test_a_terminal_answer_counts_more_than_a_push_before_it():
     service.latency = 3.0
     async with cache_of(service) as cache:
         cache.get_or_create("a", Job(4, 5))
-        await asyncio.sleep(2)
+        await elapse(2)
 
         cache.update("a", Job(4, 99))
-        await asyncio.sleep(2)
+        await elapse(2)
 
         assert cache.get("a") == Job(5, 5)
 
@@ -403,10 +404,10 @@ async def test_an_answer_never_turns_back_an_item_that_was_pushed_terminal_meanw
     service.latency = 3.0
     async with cache_of(service) as cache:
         cache.get_or_create("a", Job(0, 5))
-        await asyncio.sleep(2)
+        await elapse(2)
 
         cache.update("a", Job(5, 5))
-        await asyncio.sleep(10 * PERIOD)
+        await elapse(10 * PERIOD)
 
         assert cache.get("a") == Job(5, 5)
         assert service.count("a") == 1
@@ -417,11 +418,11 @@ async def test_an_item_deleted_during_its_sync_goes_when_the_sync_ends():
     service.latency = 5.0
     async with cache_of(service, on_change=changes) as cache:
         cache.get_or_create("a", Job())
-        await asyncio.sleep(1)
+        await elapse(1)
         cache.delete_delayed("a")
-        await asyncio.sleep(1)
+        await elapse(1)
         during = "a" in cache
-        await asyncio.sleep(10 * PERIOD)
+        await elapse(10 * PERIOD)
 
         assert during
         assert "a" not in cache
@@ -433,12 +434,12 @@ async def test_an_item_evicted_during_its_sync_and_created_anew_is_not_synced_tw
     service.latency = 5.0
     async with cache_of(service, size=1, concurrency=5) as cache:
         cache.get_or_create("a", Job(10))
-        await asyncio.sleep(1)
+        await elapse(1)
         cache.get_or_create("b", Job())
         cache.get_or_create("a", Job(70))
-        await asyncio.sleep(3)
+        await elapse(3)
         during = service.count("a")
-        await asyncio.sleep(7)
+        await elapse(7)
 
         assert during == 1
         assert service.most_at_once == 1
@@ -452,7 +453,7 @@ async def test_leaving_the_cache_leaves_nothing_running():
     async with cache_of(service, batch_size=1, concurrency=5, deadline_seconds=2000) as cache:
         for item_id in ids(10):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(1)
+        await elapse(1)
         running = len(tasks_of_caches())
 
     assert running == 6
@@ -464,9 +465,9 @@ async def test_leaving_the_cache_leaves_nothing_running():
 async def test_a_sync_that_swallows_its_first_cancellation_still_ends_with_the_cache():
     async def stubborn(batch: Batch[Job]) -> Sequence[SyncResult[Job]]:
         try:
-            await asyncio.sleep(1e5)
+            await elapse(1e5)
         except asyncio.CancelledError:
-            await asyncio.sleep(1e5)
+            await elapse(1e5)
         return []
 
     options = CacheOptions(deadline_seconds=1e6, coalesce_seconds=0)
@@ -474,7 +475,7 @@ async def test_a_sync_that_swallows_its_first_cancellation_still_ends_with_the_c
         "jobs", sync=stubborn, is_terminal=is_finished, clock=LoopClock(), random=Random(1), options=options
     ) as cache:
         cache.get_or_create("a", Job())
-        await asyncio.sleep(1)
+        await elapse(1)
 
     assert tasks_of_caches() == []
     assert now() < 100
@@ -500,7 +501,7 @@ async def test_cancelling_the_owner_ends_the_cache_and_the_cancellation_goes_on(
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(owner())
-        await asyncio.sleep(15)
+        await elapse(15)
         task.cancel()
 
     assert task.cancelled()
@@ -517,7 +518,7 @@ async def test_a_cache_left_before_its_first_call_began_and_entered_again_syncs_
     assert service.calls == []
 
     async with cache:
-        await asyncio.sleep(2 * PERIOD)
+        await elapse(2 * PERIOD)
 
     assert service.count("a") >= 1
 
@@ -528,11 +529,11 @@ async def test_a_cache_entered_again_goes_on_with_its_items():
     cache = cache_of(service)
     async with cache:
         cache.get_or_create("a", Job())
-        await asyncio.sleep(1)
-    await asyncio.sleep(100)
+        await elapse(1)
+    await elapse(100)
 
     async with cache:
-        await asyncio.sleep(2 * PERIOD)
+        await elapse(2 * PERIOD)
 
     assert service.count("a") >= 2
     assert cache.get("a").steps >= 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.engine.auto_refresh_cache_kit import PERIOD, Job, JobService, cache_of, ids
 
 from airscrew.engine.cache import Batch, BatchItem, batches_by, single_item_batches
-from airscrew.engine.testing.virtual_time import run_virtual
+from airscrew.engine.testing.virtual_time import elapse, run_virtual
 
 pytestmark = pytest.mark.virtual_time
 
@@ -21,12 +21,12 @@ async def calls_in_ten_periods(service: JobService, arrivals: list[float], *, se
     async with cache_of(service, **options) as cache:
         before = 0.0
         for item_id, moment in zip(ids(len(arrivals)), sorted(arrivals), strict=True):
-            await asyncio.sleep(moment - before)
+            await elapse(moment - before)
             before = moment
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(settle * PERIOD + 0.5)
+        await elapse(settle * PERIOD + 0.5)
         begun = len(service.calls)
-        await asyncio.sleep(10 * PERIOD)
+        await elapse(10 * PERIOD)
         return len(service.calls) - begun
 
 
@@ -75,9 +75,9 @@ async def test_new_items_share_their_first_call():
     async with cache_of(service, batch_size=100, coalesce_seconds=0.1) as cache:
         for item_id in ids(50):
             cache.get_or_create(item_id, Job())
-            await asyncio.sleep(0.001)
+            await elapse(0.001)
 
-        await asyncio.sleep(1)
+        await elapse(1)
 
         assert service.sizes() == [50]
 
@@ -88,7 +88,7 @@ async def test_jitter_spreads_the_syncs_of_items_that_share_no_call():
         for item_id in ids(20):
             cache.get_or_create(item_id, Job())
 
-        await asyncio.sleep(1.5 * PERIOD)
+        await elapse(1.5 * PERIOD)
 
     seconds = {service.times_of(item_id)[1] for item_id in ids(20)}
     assert len(seconds) == 20
@@ -101,11 +101,11 @@ async def test_the_same_seed_gives_the_same_times():
         async with cache_of(service, jitter=0.5, batch_size=2, random=Random(11)) as cache:
             for item_id in ids(5):
                 cache.get_or_create(item_id, Job())
-            await asyncio.sleep(5 * PERIOD - 0.01)
+            await elapse(5 * PERIOD - 0.01)
         return [(round(time % (5 * PERIOD), 6), names) for time, names in service.calls]
 
     first = await times()
-    await asyncio.sleep(0.01)
+    await elapse(0.01)
 
     assert await times() == first
 
@@ -116,10 +116,10 @@ async def test_no_more_calls_run_at_once_than_allowed():
     async with cache_of(service, batch_size=1, concurrency=3) as cache:
         for item_id in ids(9):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(0.5)
+        await elapse(0.5)
         running = cache.statistics().running_calls
 
-        await asyncio.sleep(3)
+        await elapse(3)
 
     assert running == 3
     assert [time for time, _ in service.calls[:9]] == [0.0] * 3 + [1.0] * 3 + [2.0] * 3
@@ -130,8 +130,8 @@ async def test_calls_keep_to_the_rate_and_what_waits_for_it_fills_the_batches():
     async with cache_of(service, batch_size=10, calls_per_second=0.5, call_burst=1) as cache:
         for item_id in ids(40):
             cache.get_or_create(item_id, Job())
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(10)
+            await elapse(0.1)
+        await elapse(10)
 
     times = [time for time, _ in service.calls]
     assert all(late - early >= 2.0 - 1e-6 for early, late in itertools.pairwise(times))
@@ -143,7 +143,7 @@ async def test_an_overload_shows_as_lag_and_trouble():
     async with cache_of(service, batch_size=1, calls_per_second=0.1, call_burst=1) as cache:
         for item_id in ids(20):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(50)
+        await elapse(50)
 
         stats = cache.statistics()
 
@@ -157,7 +157,7 @@ async def test_batches_made_by_the_owner_are_called_one_by_one():
         for item_id in ids(5):
             cache.get_or_create(item_id, Job())
 
-        await asyncio.sleep(PERIOD + 1)
+        await elapse(PERIOD + 1)
 
         assert service.sizes() == [1] * 10
 
@@ -171,11 +171,11 @@ async def test_items_of_a_namespace_share_a_call_however_many_and_whenever_creat
     async with cache_of(service, create_batches=batches_by(namespace), batch_size=1) as cache:
         for number in range(300):
             cache.get_or_create(f"{'abc'[number % 3]}/{number}", Job())
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(2 * PERIOD)
+            await elapse(0.01)
+        await elapse(2 * PERIOD)
         begun = len(service.calls)
 
-        await asyncio.sleep(10 * PERIOD)
+        await elapse(10 * PERIOD)
 
     assert len(service.calls) - begun == 30
     assert set(service.sizes()[begun:]) == {100}
@@ -185,10 +185,10 @@ async def test_a_namespace_that_is_not_due_is_left_alone_when_another_is():
     service = JobService()
     async with cache_of(service, create_batches=batches_by(namespace)) as cache:
         cache.get_or_create("a/1", Job())
-        await asyncio.sleep(5)
+        await elapse(5)
         cache.get_or_create("b/1", Job())
 
-        await asyncio.sleep(21)
+        await elapse(21)
 
     assert service.times_of("a/1") == [0.0, 10.0, 20.0]
     assert service.times_of("b/1") == [5.0, 15.0, 25.0]
@@ -203,7 +203,7 @@ async def test_an_item_placed_twice_is_called_once_and_one_left_out_fails():
     async with cache_of(service, create_batches=careless) as cache:
         for item_id in ids(3):
             cache.get_or_create(item_id, Job())
-        await asyncio.sleep(1)
+        await elapse(1)
 
         assert service.calls == [(0.0, ["job0001", "job0002"])]
         assert cache.statistics().errors_by_item == {"job0000": 1}
@@ -220,10 +220,10 @@ async def test_making_batches_that_fails_backs_the_items_off_and_goes_on():
     service = JobService()
     async with cache_of(service, create_batches=create_batches) as cache:
         cache.get_or_create("a", Job())
-        await asyncio.sleep(1)
+        await elapse(1)
         failed = cache.statistics()
         broken[0] = False
-        await asyncio.sleep(PERIOD)
+        await elapse(PERIOD)
 
     assert (failed.sync_errors, failed.last_error) == (1, "RuntimeError: boom")
     assert service.times_of("a") == [PERIOD]

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.clock import Clock, LoopClock, SystemClock
 
 clocks: list[type[Clock]] = [SystemClock, LoopClock]
@@ -14,7 +15,7 @@ clocks: list[type[Clock]] = [SystemClock, LoopClock]
 async def test_a_loop_clock_tells_the_loops_time_and_the_epoch_plus_it():
     clock = LoopClock(epoch=1000.0)
 
-    await asyncio.sleep(30)
+    await elapse(30)
 
     assert clock.monotonic() == 30.0
     assert clock.now() == 1030.0
@@ -23,7 +24,7 @@ async def test_a_loop_clock_tells_the_loops_time_and_the_epoch_plus_it():
 @pytest.mark.virtual_time
 async def test_a_step_of_the_wall_clock_leaves_the_monotonic_time_alone():
     clock = LoopClock(epoch=1000.0)
-    await asyncio.sleep(5)
+    await elapse(5)
 
     clock.wall_offset = -600.0
 

@@ -267,3 +267,17 @@ def test_an_executor_of_ones_own_is_used_and_shut_down():
 
     assert run_virtual(main()) == 7
     assert Counting.used == 1
+
+
+async def test_only_virtual_time_can_elapse() -> None:
+    with pytest.raises(RuntimeError, match="mark the test with virtual_time"):
+        await elapse(5)
+
+
+@pytest.mark.virtual_time
+async def test_virtual_time_elapses_to_the_second() -> None:
+    before = asyncio.get_running_loop().time()
+
+    await elapse(5)
+
+    assert asyncio.get_running_loop().time() == before + 5

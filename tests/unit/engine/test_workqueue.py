@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.ratelimit import ExponentialBackoff, TokenBucket
 from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
@@ -85,7 +86,7 @@ async def test_a_waiting_worker_is_woken_by_an_add():
 
     async with asyncio.TaskGroup() as group:
         worker = group.create_task(queue.get())
-        await asyncio.sleep(5)
+        await elapse(5)
         queue.add("a")
 
     assert worker.result() == "a"
@@ -96,7 +97,7 @@ async def test_each_of_many_waiting_workers_gets_a_key():
 
     async with asyncio.TaskGroup() as group:
         workers = [group.create_task(queue.get()) for _ in range(5)]
-        await asyncio.sleep(1)
+        await elapse(1)
         for key in "abcde":
             queue.add(key)
 
@@ -115,7 +116,7 @@ async def test_a_cancelled_get_passes_its_wake_up_on():
 
     async with asyncio.TaskGroup() as group:
         doomed, other = group.create_task(queue.get()), group.create_task(queue.get())
-        await asyncio.sleep(1)
+        await elapse(1)
         queue.add("a")
         doomed.cancel()
 
@@ -128,7 +129,7 @@ async def test_a_get_cancelled_while_it_waits_takes_no_key_with_it():
 
     async with asyncio.TaskGroup() as group:
         doomed = group.create_task(queue.get())
-        await asyncio.sleep(1)
+        await elapse(1)
         doomed.cancel()
         queue.add("a")
 
@@ -190,7 +191,7 @@ async def test_a_delay_that_ends_during_processing_leads_to_one_more_run():
     queue = queue_of("a")
     await queue.get()
     queue.add_after("a", 5.0)
-    await asyncio.sleep(20)
+    await elapse(20)
 
     queue.done("a")
 
@@ -304,7 +305,7 @@ async def test_a_shut_down_wakes_all_waiting_workers():
 
     async with asyncio.TaskGroup() as group:
         workers = [group.create_task(outcome(queue)) for _ in range(3)]
-        await asyncio.sleep(1)
+        await elapse(1)
         queue.shut_down()
 
     assert [worker.result() for worker in workers] == ["shut down"] * 3
@@ -335,7 +336,7 @@ async def test_a_worker_waits_for_a_key_that_another_one_will_give_back_after_a_
 
     async with asyncio.TaskGroup() as group:
         worker = group.create_task(queue.get())
-        await asyncio.sleep(1)
+        await elapse(1)
         queue.done("a")
 
     assert worker.result() == "a"
@@ -347,7 +348,7 @@ async def test_a_drain_ends_when_every_key_is_done():
 
     async def work(seconds: float) -> None:
         key = await queue.get()
-        await asyncio.sleep(seconds)
+        await elapse(seconds)
         queue.done(key)
 
     async def drain() -> None:
@@ -373,9 +374,9 @@ async def test_an_empty_queue_is_drained_at_once():
 async def test_statistics_tell_depth_age_and_work():
     queue = queue_of("a", "b", "c")
     queue.add_after("d", 100.0)
-    await asyncio.sleep(2)
+    await elapse(2)
     await queue.get()
-    await asyncio.sleep(3)
+    await elapse(3)
     queue.add("e")
 
     stats = queue.statistics()

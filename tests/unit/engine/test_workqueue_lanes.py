@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.workqueue import LaneStatistics, QueueShutDownError, WorkQueue
 
@@ -58,7 +59,7 @@ async def test_a_finished_key_makes_room_for_the_next_of_its_lane():
     async with asyncio.TaskGroup() as group:
         first = await queue.get()
         waiting = group.create_task(queue.get())
-        await asyncio.sleep(1)
+        await elapse(1)
         assert not waiting.done()
         queue.done(first)
 
@@ -92,7 +93,7 @@ async def test_a_paused_lane_hands_out_nothing_until_it_is_resumed():
 
     async with asyncio.TaskGroup() as group:
         workers = [group.create_task(queue.get()) for _ in range(2)]
-        await asyncio.sleep(1)
+        await elapse(1)
         queue.set_lane_limit("a", None)
 
     assert [worker.result() for worker in workers] == ["a1", "a2"]
@@ -139,7 +140,7 @@ async def test_a_drain_hands_out_the_keys_of_a_limited_lane_one_by_one():
                 key = await queue.get()
             except QueueShutDownError:
                 return
-            await asyncio.sleep(1)
+            await elapse(1)
             seen.append(key)
             queue.done(key)
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airscrew.engine.clock import LoopClock
-from airscrew.engine.testing.virtual_time import run_virtual
+from airscrew.engine.testing.virtual_time import elapse, run_virtual
 from airscrew.engine.workqueue import WorkQueue
 
 KEYS = ["a1", "a2", "a3", "b1", "b2", "c1"]
@@ -120,7 +120,7 @@ async def get_both(queue: WorkQueue[str], model: Model) -> None:
 
 async def sleep_both(seconds: float, model: Model) -> None:
     until = LoopClock().monotonic() + seconds
-    await asyncio.sleep(seconds)
+    await elapse(seconds)
     due = sorted((when, key) for key, when in model.delays.items() if when <= until)
     for when, _ in due:
         model.advance(when)
@@ -146,7 +146,7 @@ def test_a_run_begins_after_every_add_and_never_two_at_once(adds: list[tuple[str
             assert key not in running
             running.add(key)
             begun[key] = tick()
-            await asyncio.sleep(2)
+            await elapse(2)
             running.remove(key)
             queue.done(key)
 
@@ -159,10 +159,10 @@ def test_a_run_begins_after_every_add_and_never_two_at_once(adds: list[tuple[str
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(work()) for _ in range(workers)]
             for key, pause in adds:
-                await asyncio.sleep(pause)
+                await elapse(pause)
                 added[key] = tick()
                 queue.add(key)
-            await asyncio.sleep(1000)
+            await elapse(1000)
             for task in tasks:
                 task.cancel()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.errors import UsageError
 from airscrew.state import lock as lock_module
 from airscrew.state.errors import StoreBusyError
@@ -45,7 +46,7 @@ async def test_one_that_waits_takes_over(tmp_path: Path) -> None:
     first.acquire()
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(second.wait())
-        await asyncio.sleep(5)
+        await elapse(5)
         assert not waiting.done()
 
         first.release()

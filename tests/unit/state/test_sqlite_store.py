@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.state.errors import CompactedError, LeaseOverError, StoreBusyError, TooLargeError
 from airscrew.state.lock import EngineLock
 from airscrew.state.sqlite import Seam, SqliteOptions, SqliteStore
@@ -175,7 +176,7 @@ async def test_old_history_goes_in_pauses_and_live_keys_stay(tmp_path: Path) -> 
             for n in range(1600):
                 group.create_task(store.txn((), step(n)))
 
-        await asyncio.sleep(1)
+        await elapse(1)
 
         status = await store.status()
         kept = status.revision - status.compacted
@@ -228,7 +229,7 @@ async def test_the_files_size_returns_after_deletes(tmp_path: Path) -> None:
         result = await store.txn((), [DeleteRange("k", prefix_end("k"))])
 
         await store.compact(result.revision)
-        await asyncio.sleep(5)
+        await elapse(5)
 
         empty = await store.status()
         assert full.size_bytes > 20_000_000
@@ -249,7 +250,7 @@ async def test_superseded_values_go_with_the_history(tmp_path: Path) -> None:
                 group.create_task(store.txn((), [Put(f"k{n:04}", b"small")]))
 
         await store.compact((await store.status()).revision)
-        await asyncio.sleep(1)
+        await elapse(1)
 
         assert (await store.status()).in_use_bytes < 200_000
         assert [item.value for item in (await store.range("k", "l")).items] == [b"small"] * 50
@@ -261,7 +262,7 @@ async def test_the_revision_of_a_delete_that_is_swept_is_not_used_again(tmp_path
         await put(store, "a")
         last = await store.txn((), [Delete("a")])
         await store.compact(last.revision)
-        await asyncio.sleep(1)
+        await elapse(1)
 
     async with SqliteStore.open(tmp_path / "store.db", inline=True) as store:
         assert (await store.status()).revision == last.revision

@@ -54,15 +54,15 @@ class SubmitRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     wire: str = "flyte1"
     inputs: bytes = b""
     input_uri: str = ""
-    labels: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    annotations: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    environment: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    environment: dict[str, str] = {}
     executor: str = ""
-    overrides: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    overrides: dict[str, Any] = {}
     service_account: str = ""
     interruptible: bool | None = None
     max_attempts: int | None = None
-    timeouts: dict[str, float] = msgspec.field(default_factory=dict[str, float])
+    timeouts: dict[str, float] = {}
     cache_overwrite: bool = False
     cache_skip: bool = False
     output_prefix: str = ""
@@ -153,14 +153,14 @@ class ExecutionView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     quarantined: str = ""
     next_try_at: float = 0.0
     cache_status: str = ""
-    labels: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    labels: dict[str, str] = {}
     parent: str = ""
     origin: str = ""
     accepted_at: float = 0.0
     started_at: float = 0.0
     ended_at: float = 0.0
-    attempts: list[AttemptView] = msgspec.field(default_factory=list[AttemptView])
-    ledger: list[str] = msgspec.field(default_factory=list[str])
+    attempts: list[AttemptView] = []
+    ledger: list[str] = []
 
     @property
     def is_over(self) -> bool:
@@ -182,8 +182,8 @@ class ListRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """
 
     namespace: str = ""
-    labels: dict[str, str] = msgspec.field(default_factory=dict[str, str])
-    phases: list[Phase] = msgspec.field(default_factory=list[Phase])
+    labels: dict[str, str] = {}
+    phases: list[Phase] = []
     active: bool = False
     limit: int = 100
     page_token: str = ""
@@ -211,8 +211,8 @@ class OutputsView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     wire: str = "flyte1"
     inputs: bytes = b""
     outputs: bytes = b""
-    values: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    types: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    values: dict[str, Any] = {}
+    types: dict[str, str] = {}
 
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,7 +262,7 @@ class ExecutorView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """
 
     id: str
-    task_types: list[str] = msgspec.field(default_factory=list[str])
+    task_types: list[str] = []
     origin: str = ""
     version: str = ""
     enabled: bool = True

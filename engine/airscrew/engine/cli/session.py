@@ -2,15 +2,16 @@
 How a command reaches an engine: one named by ``--server``, the one that holds the store, or one of its own.
 
 Guarantees: at most one engine works on a store, whoever comes first; a command that only looks opens no engine; an
-engine that just starts or just stops is waited for.
+engine that just starts or just stops is waited for. Without an engine, the store is held while it is looked into: who
+looks for long MUST let go of it between two looks, so that an engine can begin.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airscrew.engine.api.address import Address, UnixAddress, is_answering, parse_address, socket_beside
@@ -39,21 +40,38 @@ class Session:
     Attributes:
         api: The engine.
         is_own: Whether it runs in this process.
+        is_idle: Whether nobody works behind it: it shows what is stored.
         where: Its address, for people; empty for our own.
     """
 
     api: EngineApi
     is_own: bool = False
+    is_idle: bool = False
     where: str = ""
 
 
 @asynccontextmanager
 async def looking(app: App) -> AsyncGenerator[EngineApi]:
     """Reach an engine to look at what there is; without one, look into the store."""
+    async with sight(app) as session:
+        yield session.api
+
+
+@asynccontextmanager
+async def sight(app: App) -> AsyncGenerator[Session]:
+    """
+    Do as ``looking`` does, and tell whether an engine works.
+
+    Raises:
+        StoreBusyError: A process holds the store and does not answer.
+    """
     settings = app.settings()
     async with AsyncExitStack() as stack:
         remote = await _remote(app, settings, stack)
-        yield remote.api if remote else await stack.enter_async_context(app.open_viewer(settings))
+        if remote is None:
+            found = await _own_or_remote(app, settings, stack, lambda: app.open_viewer(settings))
+            remote = replace(found, is_own=False, is_idle=True) if found.is_own else found
+        yield remote
 
 
 @asynccontextmanager
@@ -70,15 +88,21 @@ async def working(app: App, settings: EngineSettings, work: WorkScope) -> AsyncG
         StoreBusyError: A process holds the store and does not answer.
     """
     async with AsyncExitStack() as stack:
-        yield await _remote(app, settings, stack) or await _own_or_remote(app, settings, work, stack)
+        remote = await _remote(app, settings, stack)
+        yield remote or await _own_or_remote(app, settings, stack, lambda: app.open_engine(settings, work=work))
 
 
-async def _own_or_remote(app: App, settings: EngineSettings, work: WorkScope, stack: AsyncExitStack) -> Session:
+async def _own_or_remote(
+    app: App,
+    settings: EngineSettings,
+    stack: AsyncExitStack,
+    open_own: Callable[[], AbstractAsyncContextManager[EngineApi]],
+) -> Session:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + BUSY_SECONDS
     while True:
         try:
-            api = await stack.enter_async_context(app.open_engine(settings, work=work))
+            api = await stack.enter_async_context(open_own())
         except StoreBusyError:
             if loop.time() > deadline:
                 raise

@@ -200,6 +200,21 @@ class _JumpingSelector(selectors.DefaultSelector):
         return len(self.get_map()) > 1
 
 
+async def elapse(seconds: float) -> None:
+    """
+    Let virtual time pass; what is due within it happens.
+
+    Args:
+        seconds: How much of it.
+
+    Raises:
+        RuntimeError: The running loop's time is real: the test lacks its ``virtual_time`` mark, and would wait.
+    """
+    if not isinstance(asyncio.get_running_loop(), VirtualTimeLoop):
+        raise RuntimeError("only the time of a VirtualTimeLoop can elapse: mark the test with virtual_time")
+    await asyncio.sleep(seconds)
+
+
 def run_virtual(main: Coroutine[object, object, T], *, limit_seconds: float = DEFAULT_LIMIT_SECONDS) -> T:
     """
     Run a coroutine to its end on a new virtual-time loop, as ``asyncio.run`` does on a real one.

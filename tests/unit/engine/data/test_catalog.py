@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine.data.make import INTEGER, STRING, blob, frame, integer, many, mapped, real, struct, text, union
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.data.catalog import (
     RESERVATIONS,
@@ -157,7 +158,7 @@ async def test_what_was_put_is_found(cache: Cache) -> None:
 
 async def test_what_is_too_old_is_a_miss(cache: Cache) -> None:
     await cache.catalog.put(KEY, CacheEntry(output_uri="data:,", at=cache.clock.now()))
-    await asyncio.sleep(100)
+    await elapse(100)
 
     assert await cache.catalog.lookup(KEY, max_age=99) is None
     assert await cache.catalog.lookup(KEY, max_age=101) is not None
@@ -200,9 +201,9 @@ async def test_of_many_at_once_one_gets_the_reservation(cache: Cache) -> None:
 async def test_a_reservation_that_is_not_extended_is_over(cache: Cache) -> None:
     await cache.catalog.reserve(KEY, "me", 60)
 
-    await asyncio.sleep(59)
+    await elapse(59)
     early = await cache.catalog.reserve(KEY, "you", 60)
-    await asyncio.sleep(2)
+    await elapse(2)
     late = await cache.catalog.reserve(KEY, "you", 60)
 
     assert isinstance(early, HeldBy)
@@ -211,10 +212,10 @@ async def test_a_reservation_that_is_not_extended_is_over(cache: Cache) -> None:
 
 async def test_a_heartbeat_keeps_a_reservation(cache: Cache) -> None:
     await cache.catalog.reserve(KEY, "me", 60)
-    await asyncio.sleep(50)
+    await elapse(50)
 
     await cache.catalog.reserve(KEY, "me", 60)
-    await asyncio.sleep(50)
+    await elapse(50)
 
     assert isinstance(await cache.catalog.reserve(KEY, "you", 60), HeldBy)
 
@@ -230,7 +231,7 @@ async def test_putting_outputs_gives_the_reservation_back(cache: Cache) -> None:
 
 async def test_who_lost_the_reservation_leaves_anothers_alone(cache: Cache) -> None:
     await cache.catalog.reserve(KEY, "me", 60)
-    await asyncio.sleep(61)
+    await elapse(61)
     await cache.catalog.reserve(KEY, "you", 60)
 
     await cache.catalog.release(KEY, "me")

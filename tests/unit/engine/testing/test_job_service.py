@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.testing.job_service import FakeJobService, FakeReply, Fault
 
@@ -38,7 +39,7 @@ async def read(service: FakeJobService, job_id: str = "job-1") -> Any:
 async def test_a_job_is_queued_runs_and_succeeds_with_its_result(service: FakeJobService) -> None:
     seen = [await create(service, seconds=10, result={"a": 1})]
     for seconds in (2, 10):
-        await asyncio.sleep(seconds)
+        await elapse(seconds)
         seen.append(await read(service))
 
     assert [job["status"] for job in seen] == ["queued", "running", "succeeded"]
@@ -47,7 +48,7 @@ async def test_a_job_is_queued_runs_and_succeeds_with_its_result(service: FakeJo
 
 async def test_a_job_can_fail_and_says_why(service: FakeJobService) -> None:
     await create(service, seconds=1, fail="no")
-    await asyncio.sleep(5)
+    await elapse(5)
 
     job = await read(service)
 
@@ -74,7 +75,7 @@ async def test_a_key_is_forgotten_after_its_window(service: FakeJobService) -> N
     service.key_window = 60
 
     await create(service)
-    await asyncio.sleep(61)
+    await elapse(61)
     await create(service)
 
     assert service.created["k"] == 2
@@ -156,9 +157,9 @@ async def test_a_late_request_arrives_after_its_caller_gave_up(service: FakeJobS
     with pytest.raises(TimeoutError):
         await create(service)
 
-    await asyncio.sleep(service.late_seconds - 1)
+    await elapse(service.late_seconds - 1)
     before = service.live("k")
-    await asyncio.sleep(2)
+    await elapse(2)
 
     assert (before, service.live("k")) == (0, 1)
 
@@ -177,7 +178,7 @@ async def test_a_hidden_job_is_seen_later(service: FakeJobService) -> None:
     await create(service)
 
     before = (await send(service, "GET", "/jobs/job-1")).status
-    await asyncio.sleep(service.hidden_seconds)
+    await elapse(service.hidden_seconds)
 
     assert (before, (await send(service, "GET", "/jobs/job-1")).status) == (404, 200)
 

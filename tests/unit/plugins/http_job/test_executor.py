@@ -8,6 +8,7 @@ import pytest
 from tests.support.literal_maps import literals, plain
 from tests.unit.plugins.http_job.http_job_kit import ENDLESS, SERVICE, open_bench
 
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.errors import ExecutorError, PermanentError
 from airscrew.engine.executor import AtMostOnce, Gone, Idempotent, NotStarted, StillThere
 from airscrew.engine.testing.environment import ExecutorEnvironment
@@ -57,7 +58,7 @@ async def test_many_jobs_are_read_by_few_requests() -> None:
             await attempt.start()
         before = bench.service.requests()
 
-        await asyncio.sleep(100)
+        await elapse(100)
 
     assert bench.service.requests() - before <= 2 * 11
     assert {path.split("=")[0] for method, path in bench.requests() if method == "GET"} == {"/base/jobs?ids"}
@@ -235,7 +236,7 @@ async def test_trouble_with_reads_is_shown_and_ends_nothing() -> None:
         await attempt.run(until=Phase.RUNNING)
         bench.service.inject(Fault.ERROR, times=1000)
 
-        await asyncio.sleep(30)
+        await elapse(30)
         status = await attempt.check()
 
     assert status.phase is Phase.RUNNING
@@ -252,7 +253,7 @@ async def test_a_status_that_nobody_declared_does_not_make_the_start_unknown() -
 
         assert not isinstance(status, NotStarted)
         assert status.phase is Phase.QUEUED
-        await asyncio.sleep(0.5)
+        await elapse(0.5)
         with pytest.raises(ExecutorError, match="phases"):
             await attempt.check()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
@@ -28,10 +29,20 @@ def logs(app: App, execution: str, namespace: str, follow: bool, attempt: int | 
 
 
 async def _print(app: App, execution: str, attempt: int | None, *, follow: bool) -> None:
+    from airscrew.engine.cli.looking import log
+    from airscrew.engine.cli.progress import PlainReporter
     from airscrew.engine.cli.session import looking
 
-    out = sys.stdout.buffer
+    if follow:
+        async with aclosing(log(app, execution, attempt, PlainReporter(sys.stderr).note)) as read:
+            async for data in read:
+                _write(data)
+        return
     async with looking(app) as api:
-        async for chunk in api.logs(execution, attempt=attempt, follow=follow):
-            out.write(chunk.data)
-            out.flush()
+        async for chunk in api.logs(execution, attempt=attempt):
+            _write(chunk.data)
+
+
+def _write(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()

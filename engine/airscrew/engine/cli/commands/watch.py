@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
@@ -32,14 +33,15 @@ def watch(app: App, execution: str, namespace: str, output: str) -> int:
 async def _watch(app: App, execution: str, output: str) -> int:
     import msgspec
 
-    from airscrew.engine.cli.exits import exit_code_of_execution
+    from airscrew.engine.cli.exits import ExitCode, exit_code_of_execution
+    from airscrew.engine.cli.looking import views
     from airscrew.engine.cli.progress import PlainReporter
     from airscrew.engine.cli.render import as_data, plain
-    from airscrew.engine.cli.session import looking
 
-    reporter = PlainReporter(sys.stdout)
-    async with looking(app) as api:
-        async for view in api.watch(execution):
+    reporter, notes = PlainReporter(sys.stdout), PlainReporter(sys.stderr)
+    code = ExitCode.OK
+    async with aclosing(views(app, execution, notes.note)) as shown:
+        async for view in shown:
             match output:
                 case "json":
                     click.echo(msgspec.json.encode(plain(view)).decode())
@@ -47,6 +49,5 @@ async def _watch(app: App, execution: str, output: str) -> int:
                     click.echo("---\n" + as_data(view, output))
                 case _:
                     reporter.phase(view)
-            if view.is_over:
-                return exit_code_of_execution(view)
-    return 0
+            code = exit_code_of_execution(view) if view.is_over else code
+    return code

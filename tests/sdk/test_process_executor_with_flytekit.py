@@ -1,5 +1,5 @@
 """
-The process executor runs the real commands of both SDKs; nothing of the engine but the executor is used.
+The process executor runs the real commands of flytekit; nothing of the engine but the executor is used.
 """
 
 from __future__ import annotations
@@ -20,24 +20,14 @@ from airscrew.plugins.process.state import ProcessState
 
 pytestmark = pytest.mark.timeout(120)
 
-FLYTE2 = {
-    "FLYTE_INTERNAL_EXECUTION_PROJECT": harness.PROJECT,
-    "FLYTE_INTERNAL_EXECUTION_DOMAIN": harness.DOMAIN,
-    "_U_ORG_NAME": harness.ORG,
-    "_U_EP_OVERRIDE": "127.0.0.1:1",
-    "_U_INSECURE": "true",
-    "RUN_NAME": "run",
-    "ACTION_NAME": "a0",
-}
-
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
-async def run(folder: Path, template: TaskTemplate, inputs: Any, **variables: str) -> TaskStatus[ProcessState]:
-    config = {"python_path": [str(harness.ROOT)], "environment": variables}
+async def run(folder: Path, template: TaskTemplate, inputs: Any) -> TaskStatus[ProcessState]:
+    config = {"python_path": [str(harness.ROOT)]}
     async with ExecutorEnvironment(ProcessExecutor, config=config, root=folder.as_uri()) as environment:
         return await environment.attempt(template, inputs).run(limit_seconds=60)
 
@@ -59,7 +49,7 @@ async def test_a_task_of_flytekit_runs_as_a_process(tmp_path: Path) -> None:
     assert status.phase is Phase.SUCCESS, status.error
     outputs = literals_pb2.LiteralMap.FromString(written(status, "outputs.pb"))
     assert harness.from_literals(add_one, outputs) == {"o0": 42}
-    assert not list(Path(tmp_path).glob("airscrew-*")), "its temporary files are still there"
+    assert not Path(status.state.temporary).exists()  # noqa: ASYNC240
 
 
 async def test_an_exit_of_flytekit_is_told_by_its_code(tmp_path: Path) -> None:
@@ -95,18 +85,3 @@ async def test_a_raw_container_of_flytekit_runs_without_a_container(tmp_path: Pa
     assert status.phase is Phase.SUCCESS, status.error
     found = {name: to_json(value) for name, value in status.outputs.literals.items()}  # type: ignore[union-attr]
     assert found == {"total": 5, "text": "2 plus 3"}
-
-
-async def test_a_task_of_flyte_2_runs_as_a_process(tmp_path: Path) -> None:
-    from flyteidl.core import literals_pb2
-    from flyteidl2.task import common_pb2, task_definition_pb2
-
-    add_one = harness.load("flows2.basic").add_one
-    specification = task_definition_pb2.TaskSpec.FromString(harness.serialize2(add_one))
-    raw = specification.task_template.SerializeToString(deterministic=True)
-    inputs = literals_pb2.LiteralMap.FromString(harness.to_inputs2(add_one, {}).SerializeToString())
-
-    status = await run(tmp_path, decode_template(raw, WireForm.FLYTE2), inputs, _U_RUN_BASE=str(tmp_path), **FLYTE2)
-
-    assert status.phase is Phase.SUCCESS, status.error
-    assert harness.from_outputs2(add_one, common_pb2.Outputs.FromString(written(status, "outputs.pb"))) == 42

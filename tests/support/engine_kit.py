@@ -1,0 +1,434 @@
+"""
+An engine's loop in memory: controller, turns and committer over a store, with an executor that does as it is told.
+
+``Rig`` opens it; ``Scripted`` is the executor and the world outside at once: what it has created lies in ``jobs``, by
+the attempt's key. All of it runs on virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+import msgspec
+from tests.support.faulty_store import FaultyStore
+from typing_extensions import override
+
+from airscrew.engine.clock import Clock, LoopClock
+from airscrew.engine.controller.calls import Calls, UnlimitedAllocation
+from airscrew.engine.controller.commit import SUBMIT, Committer
+from airscrew.engine.controller.controller import Controller
+from airscrew.engine.controller.gates import Gate
+from airscrew.engine.controller.host import Host
+from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.ports import AttemptPlace, CacheAnswer, Outcome
+from airscrew.engine.controller.turn import Dispatch, Turns
+from airscrew.engine.executor import (
+    Executor,
+    Found,
+    Gone,
+    Idempotent,
+    Locations,
+    NotStarted,
+    StartDeclaration,
+    StillThere,
+    TaskContext,
+    TaskStatus,
+)
+from airscrew.engine.machine import ChildrenAtWork, Fact, JobGone, Policy, Traits, first_record
+from airscrew.engine.workqueue import WorkQueue
+from airscrew.idl.ids import AttemptKey, ExecutionId, Uid, attempt_key
+from airscrew.idl.phase import Phase
+from airscrew.state import keys
+from airscrew.state.records import (
+    LedgerEntry,
+    Options,
+    PhaseEvent,
+    Record,
+    Request,
+    decode,
+    decode_record,
+    encode,
+)
+from airscrew.state.store import Put, prefix_end
+
+INSTALLATION = "i" * 32
+EPOCH = 1_000_000.0
+
+
+class Count(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Custom state: how often it was checked."""
+
+    checks: int = 0
+    job: str = ""
+
+
+Answer = TaskStatus[Count] | NotStarted | Gone | StillThere[Count] | Sequence[Found[Count]] | BaseException
+Script = Answer | Callable[[TaskContext[Count]], Answer]
+
+
+class Scripted(Executor[Count]):
+    """
+    Answers each call from its script, and else as a well-behaved job that runs until ``ends`` names its key.
+
+    Attributes:
+        calls: Every call: method, execution's name, time.
+        jobs: What exists outside, by attempt key: how often it was created.
+        gone: Keys that were killed.
+        ends: How jobs end, by execution's name; the others run on.
+        script: Answers to give first, by method.
+    """
+
+    id = "scripted"
+    task_types = ("job",)
+    state_type = Count
+    start_declaration: StartDeclaration = Idempotent()  # type: ignore[misc]  # each test has its own
+    check_interval: float = 10.0  # type: ignore[misc]
+
+    def __init__(self, start: StartDeclaration | None = None) -> None:
+        if start is not None:
+            self.start_declaration = start  # type: ignore[misc]
+        self.calls: list[tuple[str, str, float]] = []
+        self.jobs: dict[AttemptKey, int] = {}
+        self.gone: set[AttemptKey] = set()
+        self.ends: dict[str, Callable[[Count], TaskStatus[Count]]] = {}
+        self.script: dict[str, deque[Script]] = {}
+
+    def will(self, method: str, *answers: Script) -> None:
+        """Give these answers to the next calls of a method."""
+        self.script.setdefault(method, deque()).extend(answers)
+
+    def count(self, method: str, name: str | None = None) -> int:
+        """Count the calls of a method."""
+        return sum(1 for one, of, _ in self.calls if one == method and name in {None, of})
+
+    def times(self, method: str) -> list[float]:
+        return [at for one, _, at in self.calls if one == method]
+
+    @override
+    async def start_task(self, context: TaskContext[Count], template: object) -> TaskStatus[Count] | NotStarted:
+        scripted = self._next("start_task", context)
+        if isinstance(scripted, NotStarted):
+            return scripted
+        if isinstance(self.start_declaration, Idempotent):
+            self.jobs.setdefault(context.key, 1)
+        else:
+            self.jobs[context.key] = self.jobs.get(context.key, 0) + 1
+        if isinstance(scripted, BaseException):
+            raise scripted
+        return scripted or TaskStatus.running(Count(job=context.key))  # type: ignore[return-value]
+
+    @override
+    async def check_task_status(self, context: TaskContext[Count], state: Count) -> TaskStatus[Count]:
+        scripted = self._next("check_task_status", context)
+        if isinstance(scripted, BaseException):
+            raise scripted
+        state = msgspec.structs.replace(state, checks=state.checks + 1)
+        end = self.ends.get(context.execution.name)
+        return scripted or (end(state) if end else TaskStatus.running(state))  # type: ignore[return-value]
+
+    @override
+    async def kill_task(self, context: TaskContext[Count], state: Count, reason: str) -> Gone | StillThere[Count]:
+        scripted = self._next("kill_task", context)
+        if isinstance(scripted, BaseException):
+            raise scripted
+        if scripted is None:
+            self.gone.add(AttemptKey(state.job) or context.key)
+        return scripted or Gone()  # type: ignore[return-value]
+
+    @override
+    async def find(self, context: TaskContext[Count]) -> Sequence[Found[Count]]:
+        scripted = self._next("find", context)
+        if isinstance(scripted, BaseException):
+            raise scripted
+        if scripted is not None:
+            return scripted  # type: ignore[return-value]
+        return [Found(Count(job=context.key))] if context.key in self.jobs else []
+
+    @override
+    async def finalize(self, context: TaskContext[Count], state: Count) -> None:
+        scripted = self._next("finalize", context)
+        if isinstance(scripted, BaseException):
+            raise scripted
+
+    def _next(self, method: str, context: TaskContext[Count]) -> Answer | None:
+        self.calls.append((method, context.execution.name, context.clock.now()))
+        waiting = self.script.get(method)
+        if not waiting:
+            return None
+        answer = waiting.popleft()
+        return answer(context) if callable(answer) and not isinstance(answer, type) else answer  # type: ignore[return-value]
+
+
+class NoData:
+    """A data plane that lets everything through: outputs lie where the attempt's key says."""
+
+    def __init__(self) -> None:
+        self.outcomes: deque[Outcome | Exception] = deque()
+        self.template_errors: deque[Exception] = deque()
+
+    def locations(self, place: AttemptPlace) -> Locations:
+        base = f"memory:{place.key}"
+        return Locations(
+            input_uri=f"{base}/inputs.pb",
+            input_prefix=base,
+            output_prefix=base,
+            raw_output_prefix=base,
+            checkpoint_prefix=base,
+            previous_checkpoint_prefix="",
+            template_uri=f"{base}/task.pb",
+        )
+
+    def environment(self, place: AttemptPlace, max_attempts: int) -> dict[str, str]:
+        return {}
+
+    def access(self, place: AttemptPlace, locations: Locations) -> object:
+        return None
+
+    async def template(self, options: Options) -> object:
+        if self.template_errors:
+            raise self.template_errors.popleft()
+        return options.template
+
+    async def read_outcome(self, place: AttemptPlace, *_: object, **__: object) -> Outcome:
+        outcome = self.outcomes.popleft() if self.outcomes else Outcome(output_uri=f"memory:{place.key}/outputs.pb")
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+@dataclass
+class FakeCache:
+    """A task cache that answers what it is told, and notes what it was given."""
+
+    answers: deque[CacheAnswer | Exception] = field(default_factory=deque)
+    put_uris: list[str] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
+
+    async def lookup(self, place: AttemptPlace) -> CacheAnswer:
+        answer = self.answers.popleft() if self.answers else CacheAnswer(key="k")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def put(self, place: AttemptPlace, key: str, output_uri: str) -> None:
+        self.put_uris.append(output_uri)
+
+    async def release(self, place: AttemptPlace, key: str) -> None:
+        self.released.append(key)
+
+    def hold(self, place: AttemptPlace, key: str) -> None:
+        pass
+
+    async def run(self, wake: Callable[[ExecutionId], None]) -> None:
+        await asyncio.Event().wait()
+
+
+@dataclass
+class FakeChildren:
+    """Children that answer what they are told."""
+
+    answers: deque[Fact] = field(default_factory=deque)
+    killed: list[str] = field(default_factory=list)
+
+    async def tend(self, live: Live) -> Fact:
+        return self.answers.popleft() if self.answers else ChildrenAtWork(1, 0, "")
+
+    async def kill(self, live: Live, reason: str) -> Fact:
+        self.killed.append(reason)
+        return JobGone()
+
+
+def options(**changes: object) -> Options:
+    """Make the immutable part of an execution."""
+    made = Options(uid=Uid("0" * 32), digest="d", accepted_at=EPOCH, template="t", task_type="job", max_attempts=2)
+    return msgspec.structs.replace(made, **changes)
+
+
+def name_of(name: str) -> ExecutionId:
+    return ExecutionId("default", name)
+
+
+@dataclass
+class Rig:
+    """
+    Everything that one engine after the other needs: the store, the executor, the policy.
+
+    Attributes:
+        executor: The executor of all tasks.
+        store: Survives the engines.
+        policy: The operator's.
+        data: The data plane.
+        cache: The task cache.
+        children: The children.
+        clock: Virtual.
+        limit: How many executions may be live at once.
+    """
+
+    executor: Scripted = field(default_factory=Scripted)
+    store: FaultyStore = field(default_factory=FaultyStore)
+    policy: Policy = field(default_factory=Policy)
+    data: NoData = field(default_factory=NoData)
+    cache: FakeCache = field(default_factory=FakeCache)
+    children: FakeChildren = field(default_factory=FakeChildren)
+    clock: Clock = field(default_factory=lambda: LoopClock(EPOCH))
+    limit: int | None = None
+    finalizes: bool = False
+    uses_cache: bool = True
+    absent: str = ""
+    stopping: bool = False
+    lives: int = 0
+    threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    controller: Controller | None = None
+    gate: Gate = field(init=False)
+
+    async def submit(self, name: str = "a", **changes: object) -> ExecutionId:
+        """Accept an execution as the service does."""
+        execution = name_of(name)
+        uid = Uid(f"{name:0>32}"[-32:])
+        made = options(**{"uid": uid, "accepted_at": self.clock.now(), **changes})
+        request = Request(what=SUBMIT, at=self.clock.now())
+        await self.store.inner.txn(
+            [],
+            [
+                Put(keys.spec_key(execution), encode(made)),
+                Put(keys.request_key(execution, SUBMIT), encode(request)),
+            ],
+        )
+        return execution
+
+    async def ask(self, name: str, what: str, *, key: str = "", **changes: object) -> None:
+        """Leave a request, as the service does."""
+        request = Request(what=what, at=self.clock.now(), **changes)  # type: ignore[arg-type]
+        await self.store.inner.txn([], [Put(keys.request_key(name_of(name), key or what), encode(request))])
+
+    async def record(self, name: str = "a") -> Record:
+        """Read a record as it is stored."""
+        found = await self.store.inner.get(keys.record_key(name_of(name)))
+        assert found is not None, f"{name} has no record"
+        return decode_record(found.value)
+
+    async def below(self, prefix: str) -> dict[str, bytes]:
+        """Read all keys below a prefix."""
+        page = await self.store.inner.range(prefix, prefix_end(prefix), limit=100_000)
+        return {item.key: item.value for item in page.items}
+
+    async def ledger(self) -> list[LedgerEntry]:
+        """Read the open ledger entries."""
+        return [decode(value, LedgerEntry) for value in (await self.below(keys.LEDGER)).values()]
+
+    async def events(self, name: str = "a") -> list[PhaseEvent]:
+        """Read the events of an execution, in the order in which they were written."""
+        page = await self.store.inner.range(keys.EVENTS, prefix_end(keys.EVENTS), limit=100_000)
+        rows = sorted(page.items, key=lambda item: item.mod_revision)
+        found = [event for row in rows for event in msgspec.json.decode(row.value, type=list[PhaseEvent])]
+        return [event for event in found if event.execution == f"default/{name}"]
+
+    def key(self, name: str = "a", attempt: int = 0) -> AttemptKey:
+        """Derive an attempt's key."""
+        return attempt_key(INSTALLATION, Uid(f"{name:0>32}"[-32:]), attempt)
+
+    def dispatch(self, live: Live) -> Dispatch:
+        if self.absent:
+            return Dispatch("scripted", None, None, self.absent)
+        traits = Traits(
+            id="scripted",
+            start=self.executor.start_declaration,
+            check_interval=self.executor.check_interval,
+            finalizes=self.finalizes,
+            uses_cache=self.uses_cache,
+        )
+        return Dispatch("scripted", traits, self.gate)
+
+    def turns(self) -> Turns:
+        """Begin a life: what takes turns, with a committer of its own."""
+        self.lives += 1
+        host = Host(self.executor, self.threads)
+        self.gate = Gate(self.limit, self._wake)
+        random = Random(self.lives)
+        calls = Calls(
+            host_of=lambda _: host,
+            data=self.data,  # type: ignore[arg-type]
+            cache=self.cache,
+            children=self.children,
+            clock=self.clock,
+            wake=self._wake,
+            allocation=UnlimitedAllocation(),
+        )
+        return Turns(
+            calls=calls,
+            committer=Committer(self.store, self.lives, random, self.clock),
+            dispatch=self.dispatch,
+            policy=self.policy,
+            clock=self.clock,
+            nonce=lambda: f"{random.getrandbits(64):016x}",
+            is_stopping=lambda: self.stopping,
+        )
+
+    def live(self, name: str = "a", **changes: object) -> Live:
+        """Take a new execution under control, outside a controller."""
+        made = options(**{"uid": Uid(f"{name:0>32}"[-32:]), "accepted_at": self.clock.now(), **changes})
+        live = Live(execution=name_of(name), options=made, installation=INSTALLATION, record=first_record(made))
+        live.report(self.clock.now())
+        return live
+
+    async def reload(self, live: Live) -> Live:
+        """Take an execution under control again, as another life does."""
+        found = await self.store.inner.get(keys.record_key(live.execution))
+        assert found is not None
+        record = decode_record(found.value)
+        return Live(
+            execution=live.execution,
+            options=live.options,
+            installation=INSTALLATION,
+            record=record,
+            stored=record,
+            revision=found.mod_revision,
+            woken=True,
+        )
+
+    @asynccontextmanager
+    async def engine(self, *, workers: int = 8, crash: bool = False) -> AsyncIterator[Controller]:
+        """Run a controller until the body ends; then drain it, or kill it where it stands."""
+        turns = self.turns()
+        controller = self.controller = Controller(
+            store=self.store,
+            installation=INSTALLATION,
+            turns=turns,
+            dispatch=self.dispatch,
+            queue=WorkQueue(clock=self.clock),
+            clock=self.clock,
+            workers=workers,
+        )
+        ready = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            loop = group.create_task(controller.run(ready.set))
+            await ready.wait()
+            try:
+                yield controller
+            finally:
+                if crash:
+                    loop.cancel()
+                else:
+                    await controller.drain()
+
+    def _wake(self, execution: ExecutionId) -> None:
+        if self.controller is not None:
+            self.controller.wake(execution)
+
+
+def success(state: Count) -> TaskStatus[Count]:
+    return TaskStatus.success(state)
+
+
+def failure(state: Count, **changes: object) -> TaskStatus[Count]:
+    return TaskStatus.retryable_failure(state, "it broke", code="Broken", **changes)  # type: ignore[arg-type]
+
+
+def phases(events: Sequence[PhaseEvent]) -> list[Phase]:
+    return [event.phase for event in events]
