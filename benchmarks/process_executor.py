@@ -1,6 +1,7 @@
 """
-Times of the process executor over real processes: from the call of ``start_task`` to the task's first instruction, and
-from its last one to the wake of its owner.
+Times of the process executor over real processes.
+
+From the call of ``start_task`` to the task's first instruction, and from its last one to the wake of its owner.
 
     python benchmarks/process_executor.py [COUNT]
 """
@@ -16,9 +17,14 @@ from statistics import median, quantiles
 
 from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.idl.template import Container, make_template
-from airscrew.plugins.process import ProcessExecutor
+from airscrew.plugins.process import ProcessExecutor, ProcessState
 
 SCRIPT = "date +%s%N; sleep 0.2; date +%s%N"
+
+
+def log_of(state: ProcessState) -> str:
+    """Read what a task wrote."""
+    return Path(state.log).read_text()
 
 
 async def measure(folder: Path, count: int) -> None:
@@ -38,7 +44,7 @@ async def measure(folder: Path, count: int) -> None:
             await attempt.was_woken.wait()
             woken_at = time.time()
             status = await attempt.run()
-            began, ended = (int(line) / 1e9 for line in Path(status.state.log).read_text().split())
+            began, ended = (int(line) / 1e9 for line in log_of(status.state).split())
             figures["until the task runs"].append(began - called_at)
             figures["from its end to the wake"].append(woken_at - ended)
     for name, seconds in figures.items():

@@ -26,7 +26,8 @@ def say(text: str) -> None:
 def airscrew(*arguments: str, expected: int = 0) -> None:
     """Run one command and show it; stop the tour when it does not end as it should."""
     print(f"$ airscrew {shlex.join(arguments)}", flush=True)
-    environment = {**os.environ, "AIRSCREW_HOME": str(HOME), "PATH": f"{AIRSCREW.parent}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{AIRSCREW.parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "AIRSCREW_HOME": str(HOME), "PATH": path}
     done = subprocess.run([str(AIRSCREW), *arguments], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, check=False)
     if done.returncode != expected:
         sys.exit(f"the command ended with {done.returncode}; {expected} was expected")

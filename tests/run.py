@@ -51,7 +51,8 @@ def run(name: str, command: list[str], *, quiet: bool) -> bool:
 
 def checks() -> bool:
     """Run the quick checks, all of them whatever fails."""
-    return all([run(name, command, quiet=True) for name, command in CHECKS])
+    verdicts = [run(name, command, quiet=True) for name, command in CHECKS]
+    return all(verdicts)
 
 
 def tests(*arguments: str) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,11 @@ def shell(*words: str) -> TaskTemplate:
 
 def wait_for_zombie(pid: int) -> None:
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.005)
+
+
+def wait_for_none(tasks: Callable[[], object]) -> None:
+    while tasks():
         time.sleep(0.005)
 
 
@@ -64,6 +69,13 @@ class ProcessScenarios(Scenarios):
         return Job(make_template("container", target=Container(image="example.invalid/image")))
 
     @override
+    async def close(self) -> None:
+        """Stop what checks that do not apply have left."""
+        for supervisor in self._tasks():
+            os.kill(supervisor, signal.SIGTERM)
+        await asyncio.to_thread(wait_for_none, self._tasks)
+
+    @override
     async def live(self, key: str) -> int:
         return len(self._tasks(key))
 
@@ -86,9 +98,9 @@ class ProcessScenarios(Scenarios):
     def _job(self, script: str) -> Job:
         return Job(shell(f"echo run >> {self.folder}/runs-$AIRSCREW_KEY; {script}"))
 
-    def _tasks(self, key: str) -> dict[int, int]:
-        """Give the leaders of the sessions that carry the key, by their parents, the supervisors."""
-        wanted = {f"AIRSCREW_KEY={key}".encode()}
+    def _tasks(self, key: str = "") -> dict[int, int]:
+        """Give the leaders of the sessions that carry the key, or any, by their parents, the supervisors."""
+        wanted = {f"AIRSCREW_KEY={key}".encode()} if key else set()
         below = f"AIRSCREW_ATTEMPT={self.folder}/".encode()
         found: dict[int, int] = {}
         for path in Path("/proc").glob("[0-9]*"):

@@ -24,9 +24,7 @@ def container(
     target: dict[str, Any] = {"image": "none", "command": list(command)}
     if outputs:
         target["data_config"] = {"enabled": True, "input_path": "/var/inputs", "output_path": "/var/outputs"}
-    return write(
-        path, type="raw-container", container=target, interface=interface(inputs or {}, outputs or {}), **more
-    )
+    return write(path, type="raw-container", container=target, interface=interface(inputs or {}, outputs or {}), **more)
 
 
 def echo(path: Path, inputs: Mapping[str, str] | None = None, **more: Any) -> Path:

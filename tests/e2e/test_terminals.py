@@ -248,9 +248,7 @@ def test_ctrl_c_kills_and_says_so_when_it_is_gone(user: User, tmp_path: Path) ->
 
 
 def test_ctrl_c_twice_leaves_the_task_running_and_says_how_to_resume(user: User, tmp_path: Path) -> None:
-    stubborn = (
-        f'trap "" TERM; echo $$ >> {tmp_path}/ran; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; true'
-    )
+    stubborn = f'trap "" TERM; echo $$ >> {tmp_path}/ran; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; true'
     engine = user.start("run", container(tmp_path / "stubborn.json", ["sh", "-c", stubborn]))
     gate = Gate(tmp_path)
     pid = gate.has_begun()

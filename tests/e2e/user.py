@@ -135,7 +135,13 @@ class User:
         """Run a command to its end; ``code`` is the exit code that is expected, None for any."""
         words = [str(BIN / "airscrew"), *map(str, arguments)]
         ended = subprocess.run(
-            words, env=self.environment(), cwd=self.folder, input=stdin, capture_output=True, timeout=PATIENCE, check=False
+            words,
+            env=self.environment(),
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
         )
         done = Done(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))
         assert code is None or done.code == code, f"{arguments} ended with {done.code}:\n{done.err}\n{done.out}"

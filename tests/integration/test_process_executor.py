@@ -197,7 +197,7 @@ async def test_a_script_whose_interpreter_is_missing_fails_for_good(tmp_path: Pa
 
 async def test_the_environment_is_the_tasks_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINE_PASSWORD", "of-the-engine")
-    template = shell("env; umask; echo fd: $(ls /proc/self/fd | tr '\\n' ' ')", env={"OF_CONTAINER": "1"})
+    template = shell("env", env={"OF_CONTAINER": "1"})
 
     status = await run(tmp_path, template, environment={"OF_CONFIG": "1"})
 
@@ -207,6 +207,18 @@ async def test_the_environment_is_the_tasks_own(tmp_path: Path, monkeypatch: pyt
     assert lines["PATH"].startswith(str(Path(sys.executable).parent) + os.pathsep)
     assert lines["PWD"] == str(work_of(status))
     assert lines["TMPDIR"] == status.state.temporary
+
+
+async def test_a_task_inherits_no_descriptor_but_its_own_lock(tmp_path: Path) -> None:
+    left_open = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(left_open, True)
+    try:
+        status = await run(tmp_path, shell("cd /proc/$$/fd && for fd in *; do readlink $fd; done"))
+    finally:
+        os.close(left_open)
+
+    place, log = status.state.place, status.state.log
+    assert set(Path(log).read_text().split()) == {"/dev/null", log, place.lock}
 
 
 async def test_a_task_starts_with_no_signal_ignored_or_blocked(tmp_path: Path) -> None:
@@ -545,6 +557,23 @@ async def test_finalize_removes_what_is_temporary_and_keeps_log_and_claim(tmp_pa
     assert not Path(status.state.temporary).exists()
     assert Path(status.state.log).read_text() == "log\n"
     assert Path(status.state.place.claim).exists()
+
+
+async def test_finalize_stops_what_a_supervisor_that_was_killed_at_the_end_has_left(tmp_path: Path) -> None:
+    async with environment(tmp_path) as opened:
+        attempt = opened.attempt(shell("true"))
+        await attempt.start()
+        place = attempt.state.place
+        await until(Path(place.clean).exists)
+        Path(place.clean).unlink()
+        markers = {"AIRSCREW_KEY": place.key, "AIRSCREW_ATTEMPT": place.directory}
+        stray = subprocess.Popen(["sleep", "100"], env={**os.environ, **markers}, start_new_session=True)
+
+        with pytest.raises(RetryableError, match="processes of sh are left"):
+            await attempt.host.executor.finalize(attempt.context(), attempt.state)
+
+        assert stray.wait() == -signal.SIGKILL
+        await attempt.finalize()
 
 
 async def test_a_supervisor_is_no_zombie_of_the_engine(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ def everything_below(folder: Path) -> bytes:
 
 
 async def test_a_secret_is_a_variable_where_flytekit_looks_and_lies_on_no_disk(tmp_path: Path) -> None:
-    script = f'test "$_FSEC_GRP_KEY" = {VALUE[:-1]}"e" && test "$MINE" = "$_FSEC_GRP_KEY" && echo same; tr "\\0" " " < /proc/$PPID/cmdline'
+    same = f'test "$_FSEC_GRP_KEY" = {VALUE[:-1]}"e" && test "$MINE" = "$_FSEC_GRP_KEY" && echo same'
+    script = same + '; tr "\\0" " " < /proc/$PPID/cmdline'
     template = shell(script, secrets=(SecretRef(group="grp", key="key", env_var="MINE"),))
 
     status = await run(tmp_path, template, secrets=SECRETS)

@@ -72,6 +72,12 @@ class FakeEngineApi(EngineApi):
         async with self._changed:
             self._changed.notify_all()
 
+    async def step(self) -> None:
+        """Take every execution one step along its script, as time does while nobody watches."""
+        for execution, steps in self._steps.items():
+            if steps:
+                await self.change(execution, **steps.pop(0))
+
     async def write_log(self, execution: str, data: bytes) -> None:
         """Write into the log and tell its readers."""
         self.log.setdefault(execution, bytearray()).extend(data)

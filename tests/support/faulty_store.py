@@ -21,6 +21,7 @@ class FaultyStore:
         lose_replies: So many of the next transactions are made and answered with ``StoreUnavailableError``.
         before_txn: Called before each transaction with its operations; may write by itself (``inner``).
         txns: How many transactions were tried.
+        fail_ranges: So many of the next ranges raise ``StoreUnavailableError``.
     """
 
     def __init__(self, inner: MemoryStore | None = None) -> None:
@@ -29,6 +30,7 @@ class FaultyStore:
         self.lose_replies = 0
         self.before_txn: Callable[[Sequence[Operation]], object] | None = None
         self.txns = 0
+        self.fail_ranges = 0
 
     async def get(self, key: str) -> KeyValue | None:
         self._check()
@@ -36,6 +38,9 @@ class FaultyStore:
 
     async def range(self, start: str, end: str, *, limit: int = 1000) -> Page:
         self._check()
+        if self.fail_ranges:
+            self.fail_ranges -= 1
+            raise StoreUnavailableError("no answer")
         return await self.inner.range(start, end, limit=limit)
 
     async def txn(self, compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:

@@ -37,6 +37,7 @@ from airscrew.engine.timebase import BootClock, next_life, open_timebase
 from airscrew.engine.workqueue import WorkQueue
 from airscrew.idl.ids import ExecutionId, Uid
 from airscrew.state import keys
+from airscrew.state.records import Options
 from airscrew.state.store import Compare, Put, Store
 
 FLUSH_SECONDS = 5.0
@@ -177,6 +178,11 @@ class _Frame:
     hosts: Hosts
     draining: list[bool]
 
+    def announce(self, execution: ExecutionId, options: Options) -> None:
+        """Let the controller expect what is about to be accepted."""
+        self.scope.add(execution)
+        self.bell.controller.expect(execution, options)
+
 
 def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, threads: ThreadPoolExecutor) -> Core:
     bell, scope, draining = _Bell(), _Scope(parts.scope), [False]
@@ -206,7 +212,7 @@ def _make_service(frame: _Frame) -> EngineService:
         desk=parts.data,
         clock=clock,
         new_uid=lambda: Uid(f"{parts.random.getrandbits(128):032x}"),
-        announce=scope.add,
+        announce=frame.announce,
         timeouts=parts.timeouts,
     )
     return EngineService(

@@ -30,7 +30,7 @@ from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.hosting import executor_view
 from airscrew.engine.machine import Policy
 from airscrew.engine.outbox import FileSink, LogSink, Sink
-from airscrew.engine.registry import Registry, discover
+from airscrew.engine.registry import Registry, discover, nearest
 from airscrew.engine.service.reader import Reader
 from airscrew.engine.service.service import StoreViewer
 from airscrew.engine.taskcache import StoreTaskCache
@@ -120,6 +120,10 @@ def find_executors(settings: EngineSettings, *, is_serving: bool) -> Registry:
     """Find the installed executors, and leave out those that the settings do not want."""
     candidates = discover()
     enabled = settings.enabled_executors
+    installed = [one.id for one in candidates]
+    unknown = [f"{name!r}{nearest(name, installed)}" for name in enabled or () if name not in installed]
+    if unknown:
+        raise UsageError(f"enabled_executors names what is not installed: {', '.join(unknown)}")
     disabled = {one.id for one in candidates if enabled is not None and one.id not in enabled}
     wants_processes = settings.process_executor
     if wants_processes is False or (wants_processes is None and is_serving):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b32encode
+from functools import lru_cache
 from typing import NewType
 
 import msgspec
@@ -49,7 +50,7 @@ class ExecutionId(msgspec.Struct, frozen=True, order=True):
     @property
     def shard(self) -> int:
         """The shard that the execution hashes to, 0..255."""
-        return hashlib.blake2b(str(self).encode(), digest_size=1).digest()[0]
+        return _shard(self.namespace, self.name)
 
     @classmethod
     def parse(cls, text: str, default_namespace: str = "default") -> ExecutionId:
@@ -61,6 +62,11 @@ class ExecutionId(msgspec.Struct, frozen=True, order=True):
         """
         namespace, slash, name = text.rpartition("/")
         return cls(checked_name(namespace if slash else default_namespace, "namespace"), checked_name(name, "name"))
+
+
+@lru_cache(maxsize=16_384)
+def _shard(namespace: str, name: str) -> int:
+    return hashlib.blake2b(f"{namespace}/{name}".encode(), digest_size=1).digest()[0]
 
 
 def checked_name(text: str, what: str) -> str:
@@ -78,6 +84,7 @@ def checked_name(text: str, what: str) -> str:
     )
 
 
+@lru_cache(maxsize=16_384)
 def attempt_key(installation: str, uid: Uid, attempt: int, item: int | None = None) -> AttemptKey:
     """
     Derive the key that everything created by an attempt carries.

@@ -349,12 +349,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         reason: For people.
         force: Whether to go on without confirmation.
         at: When it was asked.
+        uid: Of the execution, with ``submit``.
     """
 
     what: str
     reason: str = ""
     force: bool = False
     at: float = 0.0
+    uid: str = ""
 
 
 T = TypeVar("T")

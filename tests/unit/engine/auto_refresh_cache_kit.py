@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.cache import (
     AutoRefreshCache,
     Batch,
@@ -19,6 +17,7 @@ from airscrew.engine.cache import (
     Updated,
 )
 from airscrew.engine.clock import LoopClock
+from airscrew.engine.testing.virtual_time import elapse
 
 PERIOD = 10.0
 

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from tests.unit.engine.auto_refresh_cache_kit import PERIOD, Changes, Job, JobService, cache_of, ids
 
-from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.cache import CacheOptions
+from airscrew.engine.testing.virtual_time import elapse
 
 pytestmark = pytest.mark.virtual_time
 

@@ -17,9 +17,9 @@ from tests.unit.engine.auto_refresh_cache_kit import (
     now,
 )
 
-from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, SyncResult, Unchanged, Updated
 from airscrew.engine.clock import LoopClock
+from airscrew.engine.testing.virtual_time import elapse
 
 pytestmark = pytest.mark.virtual_time
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.clock import Clock, LoopClock, SystemClock
+from airscrew.engine.testing.virtual_time import elapse
 
 clocks: list[type[Clock]] = [SystemClock, LoopClock]
 

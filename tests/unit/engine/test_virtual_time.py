@@ -13,6 +13,7 @@ from airscrew.engine.testing.virtual_time import (
     DeadlockError,
     VirtualTimeLimitError,
     VirtualTimeLoop,
+    elapse,
     run_virtual,
 )
 

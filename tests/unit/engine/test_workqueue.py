@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.ratelimit import ExponentialBackoff, TokenBucket
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
 
 pytestmark = pytest.mark.virtual_time

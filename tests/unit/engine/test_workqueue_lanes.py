@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.clock import LoopClock
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.workqueue import LaneStatistics, QueueShutDownError, WorkQueue
 
 pytestmark = pytest.mark.virtual_time

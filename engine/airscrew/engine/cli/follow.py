@@ -76,16 +76,18 @@ async def follow(
         ApiError: The engine refused, or is gone (``unavailable``): the execution may be followed elsewhere.
     """
     try:
-        return await _Follower(api, execution, reporter).follow(keyboard, with_logs=with_logs)
+        follower = _Follower(api, execution, reporter, {} if told is None else told)
+        return await follower.follow(keyboard, with_logs=with_logs)
     except BaseExceptionGroup as group:
         raise leaf(group) from None
 
 
 class _Follower:
-    def __init__(self, api: EngineApi, execution: str, reporter: Reporter) -> None:
+    def __init__(self, api: EngineApi, execution: str, reporter: Reporter, told: dict[int, int]) -> None:
         self._api = api
         self._execution = execution
         self._reporter = reporter
+        self._told = told
         self._view: ExecutionView | None = None
         self._moved = asyncio.Event()
         self._killed = False
@@ -129,14 +131,21 @@ class _Follower:
         attempt = 0
         while True:
             with suppress(ApiError):
-                async for chunk in self._api.logs(self._execution, attempt=attempt, follow=True):
-                    self._reporter.log(chunk.data)
+                await self._tail_attempt(attempt)
             while self._view is None or self._view.attempt <= attempt:
                 if self._view is not None and self._view.is_over:
                     return
                 self._moved.clear()
                 await self._moved.wait()
             attempt += 1
+
+    async def _tail_attempt(self, attempt: int) -> None:
+        skip = self._told.setdefault(attempt, 0)
+        async for chunk in self._api.logs(self._execution, attempt=attempt, follow=True):
+            data = chunk.data[skip:]
+            skip -= min(skip, len(chunk.data))
+            self._told[attempt] += len(data)
+            self._reporter.log(data)
 
     async def _obey(self, keyboard: asyncio.Queue[signal.Signals], group: asyncio.TaskGroup) -> signal.Signals:
         while True:

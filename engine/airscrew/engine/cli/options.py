@@ -34,7 +34,7 @@ label_option = click.option(
 )
 
 
-def run_async(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+def run_async(main: Callable[[], Coroutine[object, object, T]]) -> T:
     """Run a command's coroutine."""
     return asyncio.run(main())
 

@@ -184,6 +184,7 @@ class _Driver:
         self._work = work
         self._options = options
         self._reporter = reporter
+        self._told: dict[int, int] = {}
         self.execution = ""
 
     async def run(
@@ -221,7 +222,10 @@ class _Driver:
             if self._options.detach:
                 return None, None
             await self._tell_of_others(session)
-        outcome = await follow(session.api, self.execution, self._reporter, keyboard, with_logs=self._options.with_logs)
+        with_logs = self._options.with_logs
+        outcome = await follow(
+            session.api, self.execution, self._reporter, keyboard, with_logs=with_logs, told=self._told
+        )
         succeeded = outcome.view.phase is Phase.SUCCESS and outcome.left_by is None
         return outcome, await session.api.outputs(self.execution) if succeeded else None
 

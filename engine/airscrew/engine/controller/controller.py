@@ -21,6 +21,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from cachetools import LRUCache
+
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.calls import describe
 from airscrew.engine.controller.commit import SUBMIT, ExecutionGoneError
@@ -34,6 +36,7 @@ from airscrew.state import keys
 from airscrew.state.errors import CompactedError, StoreUnavailableError
 from airscrew.state.records import (
     LedgerEntry,
+    Options,
     RecordError,
     Request,
     Stage,
@@ -88,6 +91,7 @@ class Controller:
         default_factory=dict[ExecutionId, dict[str, tuple[Request, int]]]
     )
     _by_key: dict[str, ExecutionId] = field(default_factory=dict[str, ExecutionId])
+    _expected: LRUCache[ExecutionId, Options] = field(default_factory=lambda: LRUCache[ExecutionId, Options](8192))
     _left_alone: set[ExecutionId] = field(default_factory=set[ExecutionId])
     _failures: dict[ExecutionId, int] = field(default_factory=dict[ExecutionId, int])
     _loop: asyncio.AbstractEventLoop | None = None
@@ -226,7 +230,19 @@ class Controller:
         if live is not None:
             self._by_key.pop(live.indexed, None)
 
-    async def _take_control(self, execution: ExecutionId) -> Live | None:
+    def expect(self, execution: ExecutionId, options: Options) -> None:
+        """Keep what is about to be accepted by this process, so that it need not be read again."""
+        self._expected[execution] = options
+
+    def _expected_live(self, execution: ExecutionId) -> Live | None:
+        """Take up what was just accepted by this process: nobody else can have written a record of it."""
+        options = self._expected.pop(execution, None)
+        submitted = self._requests.get(execution, {}).get(SUBMIT)
+        if options is None or submitted is None or submitted[0].uid != options.uid:
+            return None
+        return Live(execution, options, self.installation, first_record(options))
+
+    async def _stored_live(self, execution: ExecutionId) -> Live | None:
         spec = await self.store.get(keys.spec_key(execution))
         if spec is None:
             await self._drop_requests(execution)
@@ -235,6 +251,15 @@ class Controller:
         found = await self.store.get(keys.record_key(execution))
         record = first_record(options) if found is None else decode_record(found.value)
         live = Live(execution=execution, options=options, installation=self.installation, record=record)
+        if found is not None:
+            live.stored, live.revision = record, found.mod_revision
+        return live
+
+    async def _take_control(self, execution: ExecutionId) -> Live | None:
+        live = self._expected_live(execution) or await self._stored_live(execution)
+        if live is None:
+            return None
+        record = live.record
         live.requests.update(self._requests.get(execution, {}))
         live.requests.pop(SUBMIT, None)
         if record.stage is Stage.DONE and not live.requests:
@@ -243,10 +268,8 @@ class Controller:
             self._left_alone.add(execution)
             return None
         self._left_alone.discard(execution)
-        if found is None:
+        if live.stored is None:
             live.report(self.clock.now())
-        else:
-            live.stored, live.revision = record, found.mod_revision
         self._lives[execution] = live
         self._index(live)
         self.on_control(live)

@@ -17,5 +17,5 @@ AnyExecutor: TypeAlias = Executor[Any]
 AnyContext: TypeAlias = TaskContext[Any]
 AnyStatus: TypeAlias = TaskStatus[Any]
 AnyFound: TypeAlias = Found[Any]
-AnyCoroutine: TypeAlias = Coroutine[Any, Any, T]
+AnyCoroutine: TypeAlias = Coroutine[object, object, T]
 """A coroutine that returns a T; what it yields to the loop is nobody's business."""

@@ -67,6 +67,7 @@ class Registry:
 
     defaults: dict[str, str] = field(default_factory=dict[str, str])
     _held: dict[str, _Held] = field(default_factory=dict[str, _Held])
+    _resolution: Resolution | None = None
 
     def register(self, executor: AnyExecutor) -> None:
         """
@@ -80,11 +81,13 @@ class Registry:
             raise ConflictingExecutorsError(f"executor id {executor.id!r} is taken; give one of them another id")
         if held is not None:
             return
+        self._resolution = None
         problem = problem_of(executor)
         self._held[executor.id] = _Held(Candidate(id=executor.id, origin=REGISTERED), executor, problem=problem)
 
     def add(self, candidates: Iterable[Candidate], *, disabled: frozenset[str] = frozenset()) -> None:
         """Make the instances of installed executors that are enabled; those that are there already stay."""
+        self._resolution = None
         for candidate in candidates:
             held = self._held.get(candidate.id)
             if held is not None and held.executor is not None:
@@ -98,6 +101,7 @@ class Registry:
 
     async def initialise(self, setup_for: Callable[[str], Setup]) -> None:
         """Initialise each executor that is not yet; the problem of one is its own."""
+        self._resolution = None
         for held in self._held.values():
             if held.executor is None or held.initialised or held.problem:
                 continue
@@ -110,6 +114,7 @@ class Registry:
                 held.problem = f"{type(error).__name__}: {error}".splitlines()[0]
             else:
                 held.initialised = True
+        self._resolution = None
 
     async def close(self) -> dict[str, str]:
         """Close every executor that was initialised; returns the problems by id. The registry can be used again."""
@@ -145,7 +150,12 @@ class Registry:
             raise ConflictingExecutorsError("; ".join([*found, *unknown]))
 
     def resolution(self) -> Resolution:
-        """Reduce the registry to what resolving needs."""
+        """Reduce the registry to what resolving needs; kept until something changes."""
+        if self._resolution is None:
+            self._resolution = self._reduced()
+        return self._resolution
+
+    def _reduced(self) -> Resolution:
         by_type: dict[str, list[str]] = {}
         takers: list[str] = []
         for name, executor in self._usable():

@@ -75,6 +75,7 @@ def conflicts(known: Resolution) -> list[str]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Make the hint that names the nearest known word; empty when none is near."""
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    """Make the hint that names the nearest known word, in whatever case; empty when none is near."""
+    spelled = {one.lower(): one for one in known}
+    found = difflib.get_close_matches(word.lower(), spelled, n=1, cutoff=0.6)
+    return f" (did you mean {spelled[found[0]]!r}?)" if found else ""

@@ -69,7 +69,7 @@ class Submitter:
         desk: Checks and places inputs.
         clock: The engine's time.
         new_uid: Draws a UID.
-        announce: Told the name just before it is written: the controller may hear of it before we do.
+        announce: Told what is about to be written: the controller may hear of it before we do.
         timeouts: The operator's defaults in seconds.
     """
 
@@ -78,7 +78,7 @@ class Submitter:
     desk: InputDesk
     clock: Clock
     new_uid: Callable[[], Uid]
-    announce: Callable[[ExecutionId], object]
+    announce: Callable[[ExecutionId, Options], None]
     timeouts: Mapping[str, float] = field(default_factory=dict[str, float])
     _templates: LRUCache[str, TaskTemplate] = field(default_factory=lambda: LRUCache[str, TaskTemplate](512))
     _stored: LRUCache[str, bool] = field(default_factory=lambda: LRUCache[str, bool](4096))
@@ -129,10 +129,6 @@ class Submitter:
     async def _accept(self, template: TaskTemplate, request: SubmitRequest) -> SubmitReply:
         uid = self.new_uid()
         execution = ExecutionId(request.namespace, request.name or generated_name(template.name, uid))
-        if request.name:
-            known = await self._known(execution, request)
-            if known is not None:
-                return known
         depth = await self._depth(request)
         base = self.desk.output_base(execution, uid, request.output_prefix)
         input_uri = await self.desk.place_inputs(template, request, base)
@@ -145,7 +141,7 @@ class Submitter:
             depth=depth,
         )
         options = plan_options(request, template, chosen)
-        self.announce(execution)
+        self.announce(execution, options)
         for _ in range(TRIES):
             if await self._settled_write(execution, options, template):
                 return SubmitReply(execution=str(execution), uid=uid)
@@ -166,10 +162,14 @@ class Submitter:
 
     async def _write(self, execution: ExecutionId, options: Options, template: TaskTemplate) -> bool:
         spec, content = keys.spec_key(execution), keys.template_key(options.template)
+        submitted = Request(what=SUBMIT, at=options.accepted_at, uid=options.uid)
         compares = [Compare(spec, 0)]
         operations: list[Operation] = [
             Put(spec, encode(options)),
-            Put(keys.request_key(execution, SUBMIT), encode(Request(what=SUBMIT, at=options.accepted_at))),
+            Put(
+                keys.request_key(execution, SUBMIT),
+                encode(Request(what=SUBMIT, at=options.accepted_at, uid=options.uid)),
+            ),
             Put(keys.template_epoch_key(options.template), b""),
         ]
         if self._stored.get(options.template) or await self.store.get(content) is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -342,7 +342,7 @@ class Attempt(Generic[StateT]):
             state = answer.state
             await self.pause(KILL_PACE_SECONDS)
 
-    async def _limited(self, answer: Coroutine[Any, Any, T]) -> T:
+    async def _limited(self, answer: Coroutine[object, object, T]) -> T:
         async with asyncio.timeout(self.host.executor.call_timeout):
             return await answer
 

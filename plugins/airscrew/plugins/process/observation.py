@@ -40,7 +40,6 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: ProcessName = ProcessName()
     task: ProcessName = ProcessName()
     digest: str = ""
-    claimed_at: float = 0.0
     kind: str = ""
 
 

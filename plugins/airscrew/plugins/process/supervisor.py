@@ -7,19 +7,17 @@ Guarantees:
    lock, and is on the disk before the task begins. Whoever comes second changes nothing.
 2. As long as anything of the attempt may be alive, the lock is held: by this process, and by the task and whoever
    inherits its file descriptors if this process is killed.
-3. The exit status is on the disk before the lock is free. So a claim without a status and with a free lock is an
-   attempt that was lost.
-4. When the lock is free after a regular end, every process that descends from the task is gone, daemons too: this
-   process is their subreaper and ends only when it has no children left.
+3. The exit status is on the disk before the lock is free: a claim without one and a free lock are a lost attempt.
+4. After a regular end every process that descends from the task is gone, daemons too: this process is their
+   subreaper and ends only when it has no children left. The file ``clean`` says so.
 5. No value of the environment, and no secret, is written to a disk or stands in an argument of this process.
 
-It is run as ``python -I -S supervisor.py`` and MUST import the standard library alone, little of it: it has to start in
-a few milliseconds, which ``pathlib`` and ``shutil`` would double. Descriptor 0 is a socket to the engine: a JSON line
-with the request comes in, a JSON line with the answer goes out, and from then on the two know each other by files,
-signals and the lock.
+It is run as ``python -I -S supervisor.py`` and MUST import the standard library alone, little of it, to start in a few
+milliseconds. Descriptor 0 is a socket to the engine: a JSON line with the request comes in, one with the answer goes
+out, and from then on the two know each other by files, signals and the lock.
 """
 
-# ruff: noqa: PTH103, PTH104, PTH108, PTH106, PTH110, PTH116, PTH120, PTH101, PTH123, PTH208
+# ruff: noqa: PTH102, PTH103, PTH104, PTH108, PTH106, PTH110, PTH116, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -38,10 +36,9 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 CLAIM, LOCK, STATUS, CLEAN = "claim.json", "lock", "status.json", "clean"
-LOCK_PATIENCE = 10.0
-SWEEP_PAUSE = 0.02
-TRIM_PAUSE = 1.0
+LOCK_PATIENCE, SWEEP_PAUSE, TRIM_PAUSE = 10.0, 0.02, 1.0
 PR_SET_CHILD_SUBREAPER = 36
+PARENT, START = 1, 19
 HEARD = {signal.SIGCHLD, signal.SIGTERM}
 
 
@@ -50,6 +47,7 @@ def main() -> None:
     if os.fork():
         os._exit(0)  # the engine reaps this one at once; the supervisor belongs to nobody
     os.setsid()
+    os.closerange(3, 1 << 16)  # what some library of the engine's has left inheritable
     signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(ignored, signal.SIG_IGN)
@@ -62,6 +60,7 @@ def main() -> None:
     try:
         task.begin()
     except OSError as error:
+        remove_secrets(request)
         answer(request["directory"], "refused", str(error))
         return
     answer(request["directory"], "started")
@@ -83,7 +82,6 @@ def read_request() -> Json:
             os._exit(1)
         data += chunk
     request: Json = json.loads(data)
-    request["secret_paths"] = sorted(request["secret_files"])
     return request
 
 
@@ -102,16 +100,14 @@ def take_attempt(directory: str) -> int | None:
     lock = os.open(f"{directory}/{LOCK}", os.O_RDWR | os.O_CREAT, 0o600)
     end = time.monotonic() + LOCK_PATIENCE
     while True:
-        try:
+        with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if read_json(f"{directory}/{CLAIM}") is not None:
-                return None
-            if time.monotonic() > end:
-                os._exit(1)
-            time.sleep(0.002)
-            continue
-        return None if os.path.exists(f"{directory}/{CLAIM}") else lock
+            return None if os.path.exists(f"{directory}/{CLAIM}") else lock
+        if read_json(f"{directory}/{CLAIM}") is not None:
+            return None
+        if time.monotonic() > end:
+            os._exit(1)
+        time.sleep(0.002)
 
 
 class Task:
@@ -228,9 +224,8 @@ def execute(request: Json, lock: int, gate: int, tell_failure: int) -> None:
 
 def redirect(log: str) -> None:
     """Read from nothing and write both streams to the log."""
-    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(null, 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
 
@@ -289,27 +284,16 @@ def children() -> list[int]:
     try:
         return [int(pid) for pid in read_text(f"/proc/self/task/{me}/children").split()]
     except OSError:
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if parent_of(pid) == me]
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if stat_number(pid, PARENT) == me]
 
 
-def parent_of(pid: int) -> int:
-    """Give a process's parent, 0 when it is gone."""
-    fields = stat_fields(pid)
-    return int(fields[1]) if fields else 0
-
-
-def start_time(pid: int) -> int:
-    """Give when a process began, in ticks since boot: with its number this names it for certain. 0 when it is gone."""
-    fields = stat_fields(pid)
-    return int(fields[19]) if fields else 0
-
-
-def stat_fields(pid: int) -> list[str]:
-    """Read ``/proc/PID/stat`` from the state on; what stands before may hold spaces and brackets."""
+def stat_number(pid: int, index: int) -> int:
+    """Read a number of ``/proc/PID/stat``, counted from the state on; 0 when the process is gone."""
     try:
-        return read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()  # the name before it may hold anything
+        return int(fields[index])
     except OSError:
-        return []
+        return 0
 
 
 def count_oom_kills() -> int:
@@ -328,10 +312,9 @@ def write_claim(request: Json, task_pid: int) -> None:
     claim = {
         "key": request["key"],
         "boot_id": read_text("/proc/sys/kernel/random/boot_id").strip(),
-        "supervisor": {"pid": os.getpid(), "start": start_time(os.getpid())},
-        "task": {"pid": task_pid, "start": start_time(task_pid)},
+        "supervisor": {"pid": os.getpid(), "start": stat_number(os.getpid(), START)},
+        "task": {"pid": task_pid, "start": stat_number(task_pid, START)},
         "digest": request["digest"],
-        "claimed_at": time.time(),
     }
     path = f"{request['directory']}/{CLAIM}"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -345,9 +328,12 @@ def write_claim(request: Json, task_pid: int) -> None:
 
 def write_secrets(request: Json) -> None:
     """Write secrets that are wanted as files to a file system in memory, for this user alone."""
-    if request["secret_files"]:
-        os.makedirs(request["secret_directory"], exist_ok=True)
-        os.chmod(request["secret_directory"], 0o700)  # fails when somebody else was there first
+    folder = request["secret_directory"]
+    if folder:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        if os.lstat(folder).st_uid != os.geteuid():
+            raise PermissionError(f"{folder} belongs to another user")
     for path, value in request["secret_files"].items():
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -357,12 +343,10 @@ def write_secrets(request: Json) -> None:
 
 def remove_secrets(request: Json) -> None:
     """Remove what ``write_secrets`` has written."""
-    paths: list[str] = request["secret_paths"]
-    folders: set[str] = {os.path.dirname(path) for path in paths} | ({request["secret_directory"]} if paths else set())
     with contextlib.suppress(OSError):
-        for path in paths:
-            os.unlink(path)
-        for folder in sorted(folders, key=len, reverse=True):
+        for folder, _, names in os.walk(request["secret_directory"], topdown=False):
+            for name in names:
+                os.unlink(f"{folder}/{name}")
             os.rmdir(folder)
 
 
@@ -385,37 +369,31 @@ def read_text(path: str) -> str:
 
 def read_json(path: str) -> Json | None:
     """Read a JSON object; None when there is none yet."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         value: Json = json.loads(read_text(path))
-    except (OSError, ValueError):
-        return None
-    return value
+        return value
+    return None
 
 
 def replace_json(path: str, value: Json) -> None:
     """Write a file that is there wholly or not at all."""
-    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    write_whole(descriptor, json.dumps(value).encode())
+    write_whole(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), json.dumps(value).encode())
     os.rename(f"{path}.new", path)
     sync_directory(os.path.dirname(path))
 
 
 def write_whole(descriptor: int, data: bytes) -> None:
     """Write all, to the disk, and close."""
-    try:
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    os.write(descriptor, data)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def sync_directory(path: str) -> None:
     """Have a directory's entries on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -239,6 +239,7 @@ class Writer:
     def _reopen(self, then: Callable[[Exception | None], None]) -> None:
         """Trust nothing: open the file anew and read how it stands."""
         self._reader = None
+        self.cache.clear()  # what the failed group wrote may be in the file, also if that cannot be opened again
 
         def done(error: Exception | None) -> None:
             if error is None and not self._closed:

@@ -25,6 +25,7 @@ class Opened:
     engines: list[tuple[EngineSettings, WorkScope]] = field(default_factory=list)
     views: list[EngineSettings] = field(default_factory=list)
     busy: list[Exception] = field(default_factory=list)
+    busy_views: list[Exception] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ def app(fake: FakeEngineApi, opened: Opened, tmp_path: Path) -> App:
 
     @asynccontextmanager
     async def open_viewer(settings: EngineSettings) -> AsyncIterator[EngineApi]:
+        if opened.busy_views:
+            raise opened.busy_views.pop(0)
+        if opened.views:
+            await fake.step()
         opened.views.append(settings)
         yield fake
 

@@ -13,6 +13,7 @@ from tests.support.fake_engine import NOW, RUNNING, SUCCESS, USER_FAILURE, FakeE
 from tests.unit.engine.cli.conftest import Opened, Result
 
 from airscrew.engine.api.model import ApiError, AttemptView, ExecutorView, LeakView, OutputsView, SubmitRequest
+from airscrew.engine.cli import looking
 from airscrew.engine.config import WorkKind
 from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.phase import ExternalResource, LogLink, Phase, Reason, TaskInfo
@@ -172,7 +173,10 @@ def test_describe_tells_everything(airscrew: Airscrew, three: FakeEngineApi) -> 
     )
 
 
-def test_watch_tells_each_change_and_ends_like_the_execution(airscrew: Airscrew, fake: FakeEngineApi) -> None:
+def test_watch_tells_each_change_and_ends_like_the_execution(
+    airscrew: Airscrew, fake: FakeEngineApi, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "LOOK_SECONDS", 0.0)
     fake.script = [RUNNING, USER_FAILURE]
     asyncio.run(fake.submit(SubmitRequest(name="a", template=b"t")))
 
@@ -180,6 +184,8 @@ def test_watch_tells_each_change_and_ends_like_the_execution(airscrew: Airscrew,
 
     assert [json.loads(line)["phase"] for line in result.out.splitlines()] == ["Queued", "Running", "PermanentFailure"]
     assert result.code == 1
+    assert "no engine works on it" in result.err
+    assert len(opened.views) == 3, "the store is let go of between two looks"
 
 
 def test_logs_are_printed_byte_for_byte(airscrew: Airscrew, three: FakeEngineApi) -> None:

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine.data.make import INTEGER, STRING, blob, frame, integer, many, mapped, real, struct, text, union
 
-from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.data.catalog import (
     RESERVATIONS,
@@ -22,6 +21,7 @@ from airscrew.engine.data.catalog import (
     interface_hash,
     key_of_reservation,
 )
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.template.model import Interface, Variable
 from airscrew.idl.wire import WireForm
 from airscrew.state.memory import MemoryStore

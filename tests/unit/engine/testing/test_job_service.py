@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.testing.job_service import FakeJobService, FakeReply, Fault
+from airscrew.engine.testing.virtual_time import elapse
 
 pytestmark = pytest.mark.virtual_time
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import sys
 
 import msgspec
@@ -8,11 +7,11 @@ import pytest
 from tests.support.literal_maps import literals, plain
 from tests.unit.plugins.http_job.http_job_kit import ENDLESS, SERVICE, open_bench
 
-from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.errors import ExecutorError, PermanentError
 from airscrew.engine.executor import AtMostOnce, Gone, Idempotent, NotStarted, StillThere
 from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.engine.testing.job_service import Fault
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.errors import UsageError
 from airscrew.idl.phase import Phase
 from airscrew.idl.template import make_template

@@ -8,6 +8,8 @@ Guarantees:
 2. What the log says is what happened, whatever the caller was told: a create whose reply was lost is there.
 3. Where a job stands follows from the clock alone; nothing runs in the background.
 
+Nothing here MUST forgive what a real service would not, or know which executor asks.
+
 Requests are ``POST /jobs``, ``GET /jobs/{id}``, ``GET /jobs?ids=a,b``, ``GET /jobs?key=K``, ``DELETE /jobs/{id}``.
 The body of a create may hold ``seconds`` (null: runs until it is cancelled), ``fail``, ``result``.
 

@@ -1,0 +1,276 @@
+"""
+The executors of a simulation: one for each start declaration, and one over an AutoRefreshCache with the task cache.
+
+They do what the contract asks for, and check what it promises them: the state that they are given is the one that was
+last written, no two calls at once for an execution, a verdict before anything is deleted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import msgspec
+
+from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, Updated
+from airscrew.engine.executor import (
+    AtMostOnce,
+    Executor,
+    Findable,
+    Found,
+    Gone,
+    Idempotent,
+    NoEffect,
+    NotStarted,
+    Setup,
+    StartDeclaration,
+    StillThere,
+    TaskContext,
+    TaskStatus,
+)
+from airscrew.idl.errors import ErrorKind
+from airscrew.idl.template import TaskTemplate
+from tests.simulation.history import History
+from tests.simulation.services import CALL_SECONDS, SETTLE_SECONDS, WINDOW_SECONDS, Busy, Mode, Service
+from tests.simulation.world import SECRET, World
+
+
+class State1(msgspec.Struct, frozen=True):
+    """The custom state of version 1."""
+
+    job: str
+    serial: int
+    looks: int = 0
+
+
+class State2(msgspec.Struct, frozen=True):
+    """The custom state of version 2: another name, another field."""
+
+    job_id: str
+    serial: int
+    looks: int = 0
+    migrated: bool = False
+
+
+State = State1 | State2
+
+
+class Promises:
+    """What the contract promises an executor, checked call by call."""
+
+    def __init__(self, world: World, history: History) -> None:
+        self.world = world
+        self.history = history
+        self.at_work: Counter[tuple[int, str]] = Counter()
+        self.found: set[int] = set()
+
+    @contextmanager
+    def call(self, method: str, context: TaskContext[Any], state: State | None = None) -> Iterator[None]:
+        world, execution = self.world, str(context.execution)
+        life = world.life()
+        assert life is not None
+        mark = (life.number, execution)
+        self.at_work[mark] += 1
+        world.story.add(execution, lambda: f"{method}({'' if state is None else msgspec.json.encode(state).decode()})")
+        if self.at_work[mark] > 1:
+            world.violate(f"two calls at once for {execution}, the second one is {method}")
+        if state is not None:
+            self._is_the_last(method, context, state)
+        try:
+            yield
+        finally:
+            self.at_work[mark] -= 1
+
+    def _is_the_last(self, method: str, context: TaskContext[Any], state: State) -> None:
+        execution = str(context.execution)
+        key, written = self.history.state(execution)
+        serial = msgspec.json.decode(written)["serial"] if written else None
+        if method == "kill_task" and state.serial in self.found and serial != state.serial:
+            return  # a twin: no record tells of it
+        if (key, serial) != (context.key, state.serial):
+            self.world.violate(f"6: {method} of {execution} was given state {state.serial}; {serial} was written last")
+        if method in {"kill_task", "finalize"} and self.history.records[execution].verdict is None:
+            self.world.violate(f"2: {method} of {execution} before its verdict was written")
+
+
+class SimExecutor(Executor[Any]):
+    """What all have in common: a service, a version, and the checks."""
+
+    check_interval = 5.0
+    start_timeout = CALL_SECONDS
+    call_timeout = CALL_SECONDS
+    mode = Mode.BLIND
+
+    def __init__(self, promises: Promises, service: Service, version: int) -> None:
+        self.promises = promises
+        self.world = promises.world
+        self.service = service
+        self.version = version
+        vars(self)["state_version"] = version
+        vars(self)["state_type"] = State1 if version == 1 else State2
+
+    def state(self, job: str, looks: int = 0) -> State:
+        serial = self.world.next_serial()
+        return State1(job, serial, looks) if self.version == 1 else State2(job, serial, looks)
+
+    @staticmethod
+    def job(state: State) -> str:
+        return state.job if isinstance(state, State1) else state.job_id
+
+    def migrate_state(self, state: Mapping[str, object], version: int) -> Mapping[str, object]:
+        return {"job_id": state["job"], "serial": state["serial"], "looks": state["looks"], "migrated": True}
+
+    async def start_task(self, context: TaskContext[Any], template: TaskTemplate) -> TaskStatus[Any] | NotStarted:
+        with self.promises.call("start_task", context):
+            token = await context.secret("token")
+            try:
+                told = await self.service.create(context.key, str(context.execution), dict(template.custom))
+            except Busy as error:
+                return NotStarted(str(error), self.world.dice.choice((None, 1.0)))
+            except OSError as error:
+                raise OSError(f"{error} (token {token})") from error
+            life = self.world.life()
+            assert life is not None
+            self.promises.history.answered[context.key] = life.number
+            return self.status(self.state(told["id"]), told)
+
+    async def check_task_status(self, context: TaskContext[Any], state: State) -> TaskStatus[Any]:
+        with self.promises.call("check_task_status", context, state):
+            told = await self.service.get(self.job(state))
+            return self.status(self.state(self.job(state), state.looks + 1), told)
+
+    async def kill_task(self, context: TaskContext[Any], state: State, reason: str) -> Gone | StillThere[Any]:
+        with self.promises.call("kill_task", context, state):
+            told = await self.service.cancel(self.job(state))
+            if told is None or told["status"] not in {"queued", "running"}:
+                return Gone()
+            return StillThere(self.state(self.job(state), state.looks), 1.0)
+
+    async def finalize(self, context: TaskContext[Any], state: State) -> None:
+        with self.promises.call("finalize", context, state):
+            await self.service.forget(self.job(state))
+
+    async def find(self, context: TaskContext[Any]) -> Sequence[Found[Any]]:
+        with self.promises.call("find", context):
+            found = [Found(self.state(one["id"]), one["created_at"]) for one in await self.service.list(context.key)]
+            self.promises.found |= {one.state.serial for one in found}
+            return found
+
+    def status(self, state: State, told: Mapping[str, Any] | None) -> TaskStatus[Any]:
+        if told is None:
+            return TaskStatus.retryable_failure(state, "the job is not there", code="Vanished", kind=ErrorKind.SYSTEM)
+        match told["status"]:
+            case "queued":
+                return TaskStatus.queued(state).after(1.0)
+            case "running":
+                return TaskStatus.running(state, f"look {state.looks // 3}")
+            case "succeeded":
+                return TaskStatus.success(state)
+            case "flaky":
+                return TaskStatus.retryable_failure(state, "it failed", code="Flaky")
+            case "cancelled":
+                return TaskStatus.retryable_failure(state, "cancelled", code="Cancelled", kind=ErrorKind.SYSTEM)
+            case _:
+                return TaskStatus.permanent_failure(state, "it failed for good", code="Broken")
+
+
+class Keyed(SimExecutor):
+    id = "keyed"
+    task_types = ("keyed",)
+    state_type = State1
+    mode = Mode.KEYED
+    start_declaration: StartDeclaration = Idempotent(WINDOW_SECONDS)
+
+
+class Listed(SimExecutor):
+    id = "listed"
+    task_types = ("listed",)
+    state_type = State1
+    mode = Mode.LISTED
+    start_declaration: StartDeclaration = Findable(SETTLE_SECONDS)
+
+
+class Blind(SimExecutor):
+    id = "blind"
+    task_types = ("blind",)
+    state_type = State1
+    mode = Mode.BLIND
+    start_declaration: StartDeclaration = AtMostOnce()
+
+
+class Plain(SimExecutor):
+    """Creates nothing outside: looks a few times, and is done."""
+
+    id = "plain"
+    task_types = ("plain",)
+    state_type = State1
+    start_declaration: StartDeclaration = NoEffect()
+
+    async def start_task(self, context: TaskContext[Any], template: TaskTemplate) -> TaskStatus[Any] | NotStarted:
+        with self.promises.call("start_task", context):
+            return TaskStatus.running(self.state("none"))
+
+    async def check_task_status(self, context: TaskContext[Any], state: State) -> TaskStatus[Any]:
+        with self.promises.call("check_task_status", context, state):
+            if self.world.chance(self.world.plan.rates.service):
+                raise RuntimeError(f"it fails now and then: {SECRET[:4]}...")
+            after = self.state("none", state.looks + 1)
+            return TaskStatus.success(after) if after.looks >= 4 else TaskStatus.running(after, f"look {after.looks}")
+
+    async def kill_task(self, context: TaskContext[Any], state: State, reason: str) -> Gone | StillThere[Any]:
+        return Gone()
+
+    async def finalize(self, context: TaskContext[Any], state: State) -> None:
+        pass
+
+
+class Cached(SimExecutor):
+    """Asks for many jobs at once through an AutoRefreshCache; its tasks may use the task cache."""
+
+    id = "cached"
+    task_types = ("cached",)
+    state_type = State1
+    mode = Mode.KEYED
+    start_declaration: StartDeclaration = Idempotent(WINDOW_SECONDS)
+    concurrency = 2
+
+    async def initialize(self, setup: Setup) -> None:
+        self.known = AutoRefreshCache[Mapping[str, Any]](
+            "cached",
+            sync=self.read,
+            is_terminal=lambda job: job["status"] not in {"queued", "running", "unknown"},
+            clock=setup.clock,
+            random=Random(setup.random.random()),
+            options=CacheOptions(period_seconds=3.0, batch_size=10),
+            on_change=lambda key, _: setup.wake(key),
+        )
+        await self.known.__aenter__()
+
+    async def close(self) -> None:
+        await self.known.__aexit__(None, None, None)
+
+    async def read(self, batch: Batch[Mapping[str, Any]]) -> Sequence[Updated[Mapping[str, Any]]]:
+        found = []
+        for one in batch:
+            told = await self.service.get(one.item["id"])
+            found.append(Updated(one.id, told or {**one.item, "status": "gone"}))
+        return found
+
+    async def check_task_status(self, context: TaskContext[Any], state: State) -> TaskStatus[Any]:
+        with self.promises.call("check_task_status", context, state):
+            job = self.job(state)
+            told = self.known.get_or_create(context.key, {"id": job, "status": "unknown"})
+            after = self.state(job, state.looks + 1)
+            if told["status"] == "unknown":
+                return TaskStatus.queued(after, "not asked yet").after(1.0)
+            return self.status(after, None if told["status"] == "gone" else told)
+
+    async def finalize(self, context: TaskContext[Any], state: State) -> None:
+        self.known.delete_delayed(context.key)
+        await super().finalize(context, state)
+
+
+KINDS: tuple[type[SimExecutor], ...] = (Keyed, Listed, Blind, Plain, Cached)

@@ -1,0 +1,124 @@
+"""
+The tap: what was written to the store, revision by revision, judged as it is written.
+
+What it judges: terminal phases are absorbing, verdicts are final, phase versions grow; no secret is written; a fact
+that a life has learned is in the next thing that it writes; an event has one content.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from airscrew.idl.ids import attempt_key
+from airscrew.idl.phase import Phase
+from airscrew.state import keys
+from airscrew.state.records import Options, PhaseEvent, Record, Stage, decode_options, decode_record
+from airscrew.state.store import Operation, Put
+from tests.simulation.story import changes
+from tests.simulation.world import SECRET, World
+
+_events = msgspec.json.Decoder(list[PhaseEvent])
+_secret = SECRET.encode()
+
+ENDS_OVER_A_RETRY = frozenset({Phase.ABORTED, Phase.PERMANENT_FAILURE})
+
+
+@dataclass(slots=True)
+class History:
+    """
+    All writes so far.
+
+    Attributes:
+        world: The run.
+        options: What was accepted, by name.
+        records: Each record as it is now.
+        raw: The same as bytes.
+        revisions: How many writes there were to each record.
+        events: Every event that was ever put, by id.
+        answered: Which life had the answer to the start of an attempt.
+        installation: Part of every key.
+    """
+
+    world: World
+    options: dict[str, Options] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    raw: dict[str, bytes] = field(default_factory=dict)
+    revisions: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    events: dict[str, PhaseEvent] = field(default_factory=dict)
+    answered: dict[str, int] = field(default_factory=dict)
+    installation: str = ""
+
+    def tap(self, revision: int, operations: Sequence[Operation]) -> None:
+        """Take note of a transaction."""
+        for operation in operations:
+            if not isinstance(operation, Put):
+                continue
+            key, value = operation.key, operation.value
+            if _secret in value:
+                self.world.violate(f"9: a secret is written to {key}")
+            if key.startswith(keys.RECORDS):
+                self._record(str(keys.execution_of(key)), value, revision)
+            elif key.startswith(keys.SPECS):
+                self.options[str(keys.execution_of(key))] = decode_options(value)
+                self.world.story.add("accepted", lambda: str(keys.execution_of(key)))  # noqa: B023 - called at once
+            elif key.startswith(keys.EVENTS):
+                self._put_events(value)
+            elif key == keys.INSTALLATION:
+                self.installation = value.decode()
+            elif key.startswith(keys.REQUESTS):
+                self.world.story.add("request", lambda: f"{key} {value.decode()}")  # noqa: B023 - called at once
+
+    def state(self, execution: str) -> tuple[str, bytes]:
+        """Return the key of the current attempt and the custom state as they are stored."""
+        record = self.records[execution]
+        return self.key(execution, record), bytes(record.state)
+
+    def key(self, execution: str, record: Record) -> str:
+        """Derive an attempt's key."""
+        return attempt_key(self.installation, self.options[execution].uid, record.attempt)
+
+    def _record(self, name: str, value: bytes, revision: int) -> None:
+        new, old = decode_record(value), self.records.get(name)
+        before = self.raw.get(name)
+        self.world.story.add(name, lambda: f"r{revision} {changes(before, value)}")
+        if old is not None:
+            for problem in judge_step(old, new):
+                self.world.violate(f"3: {name}: {problem}")
+        life = int(new.write.partition(".")[0], 16)
+        if new.intent is not None and self.answered.get(self.key(name, new)) == life:
+            self.world.violate(f"a fact is lost: life {life} had the answer to the start of {name} and writes an intent")
+        self.records[name], self.raw[name] = new, value
+        self.revisions[name] += 1
+
+    def _put_events(self, value: bytes) -> None:
+        for event in _events.decode(value):
+            known = self.events.setdefault(event.id, event)
+            if (known.phase, known.reason) != (event.phase, event.reason):
+                self.world.violate(f"3: event {event.id} of {event.execution} has two contents")
+
+
+def judge_step(old: Record, new: Record) -> list[str]:
+    """Say what of a step of a record must not be."""
+    problems = []
+    before, after = (old.attempt, old.version), (new.attempt, new.version)
+    if new.uid != old.uid:
+        problems.append("another execution has its place")
+    if after < before:
+        problems.append(f"the version goes back from {before} to {after}")
+    if after == before and (old.phase, old.reason) != (new.phase, new.reason):
+        problems.append(f"{old.phase.title} turned into {new.phase.title} without a new version")
+    if old.ended_at:
+        kept = ("ended_at", "phase", "error", "output_uri", "attempt")
+        problems += [f"{name} changed after the end" for name in kept if getattr(old, name) != getattr(new, name)]
+    if old.stage is Stage.DONE and new.stage is not Stage.DONE:
+        problems.append(f"it was done and is {new.stage} again")
+    verdict = old.verdict
+    if verdict is not None and new.attempt == old.attempt and new.verdict != verdict:
+        ends_over = new.verdict is not None and verdict.retry and new.verdict.phase in ENDS_OVER_A_RETRY
+        if not ends_over:
+            problems.append("the verdict changed")
+    return problems

@@ -1,0 +1,154 @@
+"""
+What everybody in a simulation shares: the loop, the dice, the story, the faults so far, the violations so far.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from tests.simulation.crash_sites import waiting_at
+from tests.simulation.loop import LIFE, Life, SimulatedLoop
+from tests.simulation.plan import End, LifePlan, Plan, draw_plan
+from tests.simulation.story import Story
+
+SECRET = "t0ps3cr3t-4711"
+
+
+@dataclass(slots=True, eq=False)
+class EngineLife(Life):
+    """
+    One life of the engine.
+
+    Attributes:
+        plan: How it goes.
+        writes: How many writes it has sent.
+        calls: How many requests to services it has sent.
+        context: What its tasks run in.
+        core: The engine, once it is open.
+        over: Called when it dies or ends.
+        why: How it ended.
+        stop: Asks it to end orderly.
+    """
+
+    plan: LifePlan
+    writes: int = 0
+    calls: int = 0
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    core: Any = None
+    over: list[Callable[[], None]] = field(default_factory=list)
+    why: str = ""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Make the context carry the life."""
+        self.context.run(LIFE.set, self)
+
+
+@dataclass(slots=True)
+class World:
+    """
+    One run.
+
+    Attributes:
+        seed: Its number.
+        loop: Its loop.
+        plan: What was drawn.
+        dice: For faults.
+        story: What happened.
+        context: What belongs to no life runs in it.
+        calm: Whether faults are over.
+        faults: What went wrong so far, by kind.
+        violations: What must not have happened.
+        lives: All lives so far.
+        sites: Where lives were when they ended.
+    """
+
+    seed: int
+    loop: SimulatedLoop
+    plan: Plan
+    dice: Random
+    story: Story
+    context: contextvars.Context
+    calm: bool = False
+    faults: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+    lives: list[EngineLife] = field(default_factory=list)
+    sites: Counter[str] = field(default_factory=Counter)
+    serial: int = 0
+
+    @classmethod
+    def make(cls, seed: int, *, told: bool) -> World:
+        """Begin a run."""
+        loop = SimulatedLoop(Random(f"{seed} order"))
+        return cls(
+            seed=seed,
+            loop=loop,
+            plan=draw_plan(Random(f"{seed} plan")),
+            dice=Random(f"{seed} faults"),
+            story=Story(loop.time, told),
+            context=contextvars.copy_context(),
+        )
+
+    def chance(self, rate: float) -> bool:
+        """Throw the dice; never once all is calm."""
+        return not self.calm and rate > 0 and self.dice.random() < rate
+
+    def fault(self, kind: str) -> None:
+        """Count something that went wrong."""
+        self.faults[kind] += 1
+
+    def violate(self, what: str) -> None:
+        """Note what must not have happened."""
+        self.story.add("== VIOLATION", what)
+        if what not in self.violations:
+            self.violations.append(what)
+
+    def next_serial(self) -> int:
+        """Draw a number that nobody had before."""
+        self.serial += 1
+        return self.serial
+
+    def life(self) -> EngineLife | None:
+        """Return the life that the caller belongs to; None for the outside."""
+        life = LIFE.get()
+        return life if isinstance(life, EngineLife) else None
+
+    def crash(self, life: EngineLife, why: str) -> None:
+        """End a life at once: nothing of it runs any more."""
+        if life.dead:
+            return
+        if life.core is not None or life.steps:
+            self.sites.update(waiting_at(life.tasks))
+        life.dead = True
+        life.why = why
+        self.fault(f"crash {life.plan.end.name}")
+        self.story.add("== CRASH", f"life {life.number}: {why}, after {life.steps} callbacks, {life.writes} writes")
+        for tell in life.over:
+            self.loop.call_soon(tell, context=self.context)
+
+    async def dead(self) -> None:
+        """Wait for ever: what the code of a life does that has just died."""
+        await self.loop.create_future()
+
+    def write_ends_life(self) -> End | None:
+        """Count a write of the life that runs, and say whether the life ends at it."""
+        life = self.life()
+        if life is None:
+            return None
+        life.writes += 1
+        is_write = life.plan.end in {End.WRITE_BEFORE, End.WRITE_AFTER, End.WRITE_LATE}
+        return life.plan.end if is_write and life.writes == life.plan.count else None
+
+    def call_ends_life(self) -> bool:
+        """Count a request of the life that runs, and say whether the life ends at it."""
+        life = self.life()
+        if life is None:
+            return False
+        life.calls += 1
+        return life.plan.end is End.CALL and life.calls == life.plan.count

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from tests.support.engine_kit import EPOCH, Rig, name_of
+from tests.support.scripted import Count, Scripted, failure, success
+
+from airscrew.engine.executor import NoEffect, TaskContext, TaskStatus
+from airscrew.idl.phase import Phase
+from airscrew.state import keys
+from airscrew.state.records import Stage
+from airscrew.state.store import Put
+
+pytestmark = pytest.mark.virtual_time(limit_seconds=100_000)
+
+
+class TestCadence:
+    async def test_an_hour_has_360_checks(self) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        async with rig.engine():
+            await asyncio.sleep(3600)
+
+        assert abs(rig.executor.count("check_task_status") - 360) <= 1
+
+    async def test_an_hour_has_360_checks_across_a_restart(self) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        async with rig.engine(crash=True):
+            await asyncio.sleep(1234)
+        async with rig.engine():
+            await asyncio.sleep(3600 - 1234)
+
+        assert abs(rig.executor.count("check_task_status") - 360) <= 1
+        assert rig.executor.count("start_task") == 1
+
+    async def test_no_gap_between_checks_is_longer_than_the_interval(self) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        async with rig.engine():
+            await asyncio.sleep(600)
+
+        times = rig.executor.times("check_task_status")
+        assert max(after - before for before, after in pairwise(times)) <= 10.0 + 1e-6
+
+    async def test_what_a_status_asks_for_overrides_the_interval(self) -> None:
+        rig = Rig()
+        rig.executor.will("start_task", TaskStatus.running(Count()).after(42.0))
+        await rig.submit()
+
+        async with rig.engine():
+            await asyncio.sleep(45)
+
+        assert rig.executor.times("check_task_status") == pytest.approx([EPOCH + 42.0])
+
+    async def test_many_executions_are_spread_over_the_interval(self) -> None:
+        rig = Rig()
+        for number in range(50):
+            await rig.submit(f"n{number}")
+
+        async with rig.engine():
+            await asyncio.sleep(9.9)
+
+        first = [at for method, _, at in rig.executor.calls if method == "check_task_status"]
+        assert len({round(at) for at in first}) >= 4
+
+
+class TestWakes:
+    async def test_a_wake_brings_a_check_at_once(self) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        async with rig.engine() as controller:
+            await asyncio.sleep(1)
+            controller.wake(name_of("a"))
+            await asyncio.sleep(0.1)
+
+        assert rig.executor.times("check_task_status") == [EPOCH + 1]
+
+    async def test_a_wake_by_the_key_of_the_attempt_finds_its_execution(self) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        async with rig.engine() as controller:
+            await asyncio.sleep(1)
+            controller.wake_key(rig.key())
+            controller.wake_key("aunknown")
+            await asyncio.sleep(0.1)
+
+        assert rig.executor.count("check_task_status") == 1
+
+    async def test_a_wake_during_a_call_is_not_lost(self) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        def wake_and_run(context: TaskContext[Count]) -> TaskStatus[Count]:
+            context.wake()
+            return TaskStatus.running(Count())
+
+        rig.executor.will("start_task", wake_and_run)
+        async with rig.engine():
+            await asyncio.sleep(1)
+
+        assert rig.executor.count("check_task_status") == 1
+
+    async def test_the_start_of_a_second_attempt_can_be_woken_by_its_key_at_once(self) -> None:
+        rig = Rig()
+
+        def wake_by_key(context: TaskContext[Count]) -> TaskStatus[Count]:
+            assert rig.controller is not None
+            rig.controller.wake_key(context.key)
+            return TaskStatus.running(Count())
+
+        rig.executor.will("start_task", replace(failure(Count()), delay=0.0), wake_by_key)
+        await rig.submit()
+        async with rig.engine():
+            await asyncio.sleep(1)
+
+        assert rig.executor.count("start_task") == 2
+        assert rig.executor.count("check_task_status") == 1
+
+    async def test_a_wake_from_another_thread_arrives(self) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        async with rig.engine() as controller:
+            await asyncio.sleep(1)
+            thread = threading.Thread(target=controller.wake, args=(name_of("a"),))
+            thread.start()
+            thread.join()
+            await asyncio.sleep(0.1)
+
+        assert rig.executor.count("check_task_status") == 1
+
+    async def test_without_any_wake_the_timer_alone_brings_it_to_its_end(self) -> None:
+        rig = Rig()
+        rig.executor.ends["a"] = success
+        await rig.submit()
+
+        async with rig.engine():
+            await asyncio.sleep(15)
+
+        assert (await rig.record()).phase is Phase.SUCCESS
+
+    async def test_one_that_wakes_itself_all_the_time_holds_up_no_other(self) -> None:
+        rig = Rig()
+
+        def again(state: Count) -> TaskStatus[Count]:
+            assert rig.controller is not None
+            rig.controller.wake(name_of("noisy"))
+            return TaskStatus.running(state)
+
+        rig.executor.ends.update(noisy=again, quiet=success)
+        await rig.submit("noisy")
+        await rig.submit("quiet")
+
+        async with rig.engine(workers=1) as controller:
+            await asyncio.sleep(0.1)
+            controller.wake(name_of("noisy"))
+            controller.wake(name_of("quiet"))
+            while (await rig.record("quiet")).stage is not Stage.DONE:  # noqa: ASYNC110 - the loop is never idle here
+                await asyncio.sleep(0)
+            assert rig.executor.count("check_task_status", "noisy") < 50
+            rig.executor.ends["noisy"] = success
+
+
+class TestRequests:
+    async def test_a_kill_is_carried_out_and_its_request_is_gone(self) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        async with rig.engine():
+            await asyncio.sleep(1)
+            await rig.ask("a", "kill", reason="enough")
+            await asyncio.sleep(1)
+
+        record = await rig.record()
+        assert (record.stage, record.phase) == (Stage.DONE, Phase.ABORTED)
+        assert await rig.below(keys.REQUESTS) == {}
+
+    async def test_a_request_that_comes_during_a_turn_is_taken_in_the_next(self) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        async def kill_meanwhile(operations: object) -> None:
+            if rig.executor.count("start_task"):
+                rig.store.before_txn = None
+                await rig.ask("a", "kill")
+
+        rig.store.before_txn = kill_meanwhile
+        async with rig.engine():
+            await asyncio.sleep(1)
+
+        assert (await rig.record()).phase is Phase.ABORTED
+        assert rig.executor.gone == {rig.key()}
+
+    async def test_a_request_that_comes_as_the_execution_ends_does_not_stay(self) -> None:
+        rig = Rig(Scripted(NoEffect()))
+        rig.executor.will("start_task", success(Count()))
+        await rig.submit()
+
+        async def kill_meanwhile(operations: object) -> None:
+            rig.store.before_txn = None
+            await rig.ask("a", "kill")
+            await asyncio.sleep(0)
+
+        rig.store.before_txn = kill_meanwhile
+        async with rig.engine():
+            await asyncio.sleep(1)
+
+        assert (await rig.record()).phase is Phase.SUCCESS
+        assert await rig.below(keys.REQUESTS) == {}
+
+    async def test_a_request_put_while_no_engine_ran_is_found_at_the_start(self) -> None:
+        rig = Rig()
+        await rig.submit()
+        await rig.ask("a", "kill")
+
+        async with rig.engine():
+            await asyncio.sleep(1)
+
+        assert (await rig.record()).phase is Phase.ABORTED
+        assert rig.executor.calls == []
+
+    async def test_requests_to_what_was_pruned_are_dropped(self) -> None:
+        rig = Rig()
+        await rig.ask("ghost", "kill")
+
+        async with rig.engine():
+            await asyncio.sleep(1)
+
+        assert await rig.below(keys.REQUESTS) == {}
+
+    async def test_a_request_is_found_after_the_history_was_compacted(self) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        async with rig.engine():
+            await asyncio.sleep(1)
+            rig.store.down = True
+            await rig.ask("a", "kill")
+            await rig.store.inner.txn([], [Put("other", b"")])
+            await rig.store.inner.compact(10_000)
+            await asyncio.sleep(5)
+            rig.store.down, rig.store.fail_ranges = False, 1
+            await asyncio.sleep(10)
+
+        assert (await rig.record()).phase is Phase.ABORTED
+
+    @pytest.mark.parametrize("key", ["request/00/x", "request/00/default/b/kill"])
+    async def test_keys_and_values_that_make_no_sense_stop_nothing(self, key: str) -> None:
+        rig = Rig()
+        await rig.submit()
+
+        async with rig.engine():
+            await rig.store.inner.txn([], [Put(key, b"\xff")])
+            await asyncio.sleep(1)
+            await rig.ask("a", "kill")
+            await asyncio.sleep(1)
+
+        assert (await rig.record()).phase is Phase.ABORTED
