@@ -166,7 +166,8 @@ class Registry:
         default = self.defaults.get("container")
         takers.sort(key=lambda name: (name != default, name))
         sorted_types: Mapping[str, list[str]] = {key: sorted(names) for key, names in by_type.items()}
-        return Resolution(sorted_types, self.defaults, takers, frozenset(name for name, _ in self._usable()))
+        disabled = [name for name, held in sorted(self._held.items()) if not held.candidate.enabled]
+        return Resolution(sorted_types, self.defaults, takers, frozenset(name for name, _ in self._usable()), disabled)
 
     def resolve(self, task_type: str, *, has_container: bool, wanted: str = "") -> AnyExecutor:
         """

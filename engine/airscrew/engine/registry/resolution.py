@@ -28,12 +28,14 @@ class Resolution:
         defaults: For each task type, the configured executor's id.
         container_takers: The ids of executors that take unknown types with a container target, sorted.
         ids: The ids of all executors.
+        disabled: The ids of executors that are installed and not enabled, sorted.
     """
 
     by_type: Mapping[str, Sequence[str]]
     defaults: Mapping[str, str]
     container_takers: Sequence[str]
     ids: frozenset[str]
+    disabled: Sequence[str] = ()
 
 
 def resolve(known: Resolution, task_type: str, *, has_container: bool, wanted: str = "") -> str:
@@ -56,6 +58,8 @@ def resolve(known: Resolution, task_type: str, *, has_container: bool, wanted: s
     if has_container and known.container_takers:
         return known.container_takers[0]
     hint = nearest(task_type, known.by_type)
+    if known.disabled:
+        hint += f"; not enabled: {', '.join(known.disabled)}"
     raise UnknownTaskTypeError(f"no executor takes task type {task_type!r}{hint}; `airscrew plugins` lists them")
 
 

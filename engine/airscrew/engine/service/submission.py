@@ -168,7 +168,7 @@ class Submitter:
             Put(spec, encode(options)),
             Put(
                 keys.request_key(execution, SUBMIT),
-                encode(Request(what=SUBMIT, at=options.accepted_at, uid=options.uid)),
+                encode(submitted),
             ),
             Put(keys.template_epoch_key(options.template), b""),
         ]

@@ -105,6 +105,25 @@ async def test_the_logs_of_all_attempts_are_shown(fake: FakeEngineApi) -> None:
     assert ("default/a", 1, True) in asked
 
 
+async def test_what_was_told_of_a_log_is_not_told_again_on_the_next_engine(fake: FakeEngineApi) -> None:
+    told: dict[int, int] = {}
+    fake.log["default/a"] = bytearray(b"one\n")
+    await fake.submit(REQUEST)
+    fake.refuse["watch"] = ApiError("unavailable", "it stops")
+    stream = io.StringIO()
+    with pytest.raises(ApiError, match="it stops"):
+        await follow(fake, "default/a", PlainReporter(stream), Keyboard(), told=told)
+
+    del fake.refuse["watch"]
+    fake.log["default/a"] += b"two\n"
+    fake.script = []
+    await fake.change("default/a", **SUCCESS)
+    await follow(fake, "default/a", PlainReporter(stream), Keyboard(), told=told)
+
+    assert stream.getvalue().count("one\n") <= 1
+    assert stream.getvalue().count("two\n") == 1
+
+
 @asynccontextmanager
 async def a_holder(fake: FakeEngineApi, app: App) -> AsyncIterator[None]:
     """Another process that is the store's engine."""
