@@ -106,8 +106,35 @@ def test_when_the_first_engine_exits_a_waiting_run_takes_over(user: User, tmp_pa
 
     done = second.wait()
     assert (done.code, done.out) == (0, "o0: int = 7\n")
+    assert done.err.splitlines().count("begun") == 1, "what was told of the log is not told again"
     assert other.runs() == [pid]
     assert user.processes() == []
+
+
+def test_a_watch_without_an_engine_says_so_and_keeps_no_engine_from_its_work(user: User, tmp_path: Path) -> None:
+    gate, name = running_gate(user, tmp_path)
+    user.commands[0].kill_hard()
+
+    watcher, follower = user.start("watch", name), user.start("logs", "-f", name)
+    for looking in (watcher, follower):
+        looking.says("no engine works on it: airscrew run --resume, or airscrew serve, goes on with it")
+    gate.open()
+    resumed = user.run("run", "--resume")
+
+    assert resumed.code == 0
+    assert watcher.wait().code == 0
+    assert follower.wait().out == "begun\nended\n"
+
+
+def test_commands_that_look_wait_for_an_engine_that_just_begins(user: User, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    user.start("run", gate.template()).name()
+
+    looks = [user.start("list", "-o", "name") for _ in range(3)]
+
+    ended = [look.wait() for look in looks]
+    assert [done.code for done in ended] == [0, 0, 0], [done.err for done in ended]
+    gate.open()
 
 
 def test_many_runs_at_once_on_a_new_home_share_one_engine(user: User, tmp_path: Path) -> None:
@@ -163,7 +190,7 @@ def test_serve_runs_no_processes_unless_the_operator_wants_them(user: User, tmp_
 
     refused = user.run("run", container(tmp_path / "c.json", ["true"]), code=2)
 
-    assert "process" in refused.error
+    assert "no executor takes task type 'raw-container'; not enabled: process" in refused.error
     assert user.list() == []
 
 

@@ -331,6 +331,7 @@ async def test_a_task_outlives_the_kill_of_its_engine_and_the_next_one_is_woken_
         status = await attempt.run(limit_seconds=5)  # less than the check interval: the wake is needed
 
     assert running.phase is Phase.RUNNING
+    assert not Path(status.state.temporary).exists()
     assert status.error is not None
     assert status.error.code == "ExitCode:3"
     assert status.error.message.endswith("done")

@@ -25,7 +25,7 @@ class Wanted:
 
 WANTED = {
     "kubernetes": Wanted("kubernetes", "plugins", later="The cluster"),
-    "aetcd": Wanted("etcd", "state", later="The cluster"),
+    "aetcd": Wanted("etcd", "state"),
     "protobuf": Wanted("base", "idl"),
     "tenacity": Wanted("base"),
     "cachetools": Wanted("base"),
@@ -45,6 +45,7 @@ MODULES = {
 # What the standard distribution of Python does not have and a module of ours may still import: optional, each an extra
 # or a library that only another optional one brings along.
 OPTIONAL = {
+    "aetcd": "etcd",
     "aiohttp": "http",
     "flytekit": "flytekit",
     "flyte": "flyte2",

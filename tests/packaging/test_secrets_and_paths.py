@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.packaging.tree import MADE_HERE, ROOT, normal, pyproject, run, tracked_files
+from tests.packaging.tree import ROOT, normal, pyproject, run, tracked_files
 
 # Assembled from pieces, so that this file is no find of its own.
 OWN_PATHS = re.compile(r"(?<![\w.])/(?:root|work|home/(?!user\b|flytekit\b|you\b|me\b|ada\b)[a-z][\w-]*)/[\w.]")

@@ -32,7 +32,7 @@ class SimulationStuckError(RuntimeError):
     """The run goes round in a circle, or nothing can ever happen any more."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Life:
     """
     One life of a process.

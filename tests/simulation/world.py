@@ -20,7 +20,7 @@ from tests.simulation.story import Story
 SECRET = "t0ps3cr3t-4711"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class EngineLife(Life):
     """
     One life of the engine.
@@ -31,6 +31,7 @@ class EngineLife(Life):
         calls: How many requests to services it has sent.
         context: What its tasks run in.
         core: The engine, once it is open.
+        registry: Its executors.
         over: Called when it dies or ends.
         why: How it ended.
         stop: Asks it to end orderly.
@@ -41,6 +42,7 @@ class EngineLife(Life):
     calls: int = 0
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     core: Any = None
+    registry: Any = None
     over: list[Callable[[], None]] = field(default_factory=list)
     why: str = ""
     stop: asyncio.Event = field(default_factory=asyncio.Event)

@@ -73,7 +73,7 @@ def rounds(*, callers: int = 4, faulty: bool = False) -> st.SearchStrategy[list[
 
 
 class Fates(Seam):
-    """A disk whose next commits fail as it is told: before they are written, after, or with the file shut for a while."""
+    """A disk whose next commits fail as told: before they are written, after, or with the file shut for a while."""
 
     def __init__(self) -> None:
         self.coming: deque[str] = deque()
@@ -192,7 +192,7 @@ class Recording:
             newest = await self.history.recording(store, 0).range(self.prefix, self.prefix + END)
             watching = group.create_task(onlooker.watch(store))
             async with asyncio.timeout(PATIENCE):
-                while onlooker.position <= newest.revision:
+                while onlooker.position <= newest.revision:  # noqa: ASYNC110 - the watch has no end of its own
                     await asyncio.sleep(0)
             watching.cancel()
         check_history(self.history.calls, begin=begin, told=by_revision(onlooker.batches))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass, field
 from random import Random
 
@@ -64,6 +64,7 @@ class CoreParts:
         scope: Which executions are worked on.
         workers: How many turns are taken at once.
         drain_seconds: How long calls under way may take at the end.
+        watched: Whether a watchdog looks for executors that block the loop; off where the time is virtual.
     """
 
     store: Store
@@ -81,6 +82,7 @@ class CoreParts:
     scope: WorkScope = field(default_factory=WorkScope.everything)
     workers: int = 64
     drain_seconds: float = 30.0
+    watched: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,7 +133,7 @@ async def open_core(parts: CoreParts) -> AsyncIterator[Core]:
     with ThreadPoolExecutor(max_workers=16, thread_name_prefix="executor") as threads:
         core = _assemble(parts, installation, clock, life, threads)
         await parts.registry.initialise(core.setup)
-        with core.hosts.watchdog, closing(core.hosts):
+        with core.hosts.watchdog or nullcontext(), closing(core.hosts):
             async with _running(core, parts):
                 yield core
 

@@ -45,6 +45,7 @@ class Hosts:
         threads: For plain functions.
         wake: Pushes an execution back into the queue.
         setup: Makes what an executor is initialised with, by its id.
+        watched: Whether a watchdog looks for executors that block the loop.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class Hosts:
         threads: ThreadPoolExecutor,
         wake: Callable[[ExecutionId], None],
         setup: Callable[[str], Setup],
+        *,
+        watched: bool = True,
     ) -> None:
         self._registry = registry
         self._threads = threads
         self._wake = wake
         self._setup = setup
-        self.watchdog = Watchdog(self._offended)
+        self.watchdog = Watchdog(self._offended) if watched else None
         self._hosts: dict[str, Host] = {}
         self._gates: dict[str, Gate] = {}
         self._traits: dict[str, Traits] = {}

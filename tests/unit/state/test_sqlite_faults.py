@@ -182,6 +182,21 @@ async def test_a_file_that_cannot_be_opened_again_is_tried_with_every_request(
     assert isinstance(await attempt(store, "a"), TxnResult)
 
 
+async def test_a_key_in_memory_is_not_told_while_the_file_cannot_be_opened(store: SqliteStore, faults: Faults) -> None:
+    await attempt(store, "a")
+    faults.after = BROKEN
+    faults.connecting = sqlite3.OperationalError("unable to open database file")
+    assert isinstance(await attempt(store, "a"), StoreUnavailableError)
+
+    with pytest.raises(StoreUnavailableError):
+        await store.get("a")
+
+    faults.after = faults.connecting = None
+    found = await store.get("a")
+    assert found is not None
+    assert found.mod_revision == 2
+
+
 async def test_a_lease_that_could_not_be_granted_is_not_alive(store: SqliteStore, faults: Faults) -> None:
     faults.before = FULL
     with pytest.raises(StoreFullError):

@@ -68,9 +68,18 @@ async def follow(
     keyboard: asyncio.Queue[signal.Signals],
     *,
     with_logs: bool = True,
+    told: dict[int, int] | None = None,
 ) -> Outcome:
     """
     Follow an execution until it is over, left, or quarantined: that waits for people, and so must not we.
+
+    Args:
+        api: The engine that has it.
+        execution: ``namespace/name``.
+        reporter: Told how it goes.
+        keyboard: What the keyboard says.
+        with_logs: Whether the reporter is told its log too.
+        told: How many bytes of each attempt's log were told already; kept up to date, for the next engine.
 
     Raises:
         ApiError: The engine refused, or is gone (``unavailable``): the execution may be followed elsewhere.

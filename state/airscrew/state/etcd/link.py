@@ -28,6 +28,7 @@ Stub: TypeAlias = Any
 """One of aetcd's generated stubs, or a method of it."""
 
 _CHANNEL_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -51,6 +52,10 @@ class _Member:
         self.watch: Stub = rpc.WatchStub(channel)
         self.auth: Stub = rpc.AuthStub(channel)
         self.maintenance: Stub = rpc.MaintenanceStub(channel)
+
+
+Pick: TypeAlias = Callable[[_Member], Stub]
+"""Chooses a method of a member."""
 
 
 class Link:
@@ -80,7 +85,7 @@ class Link:
         for member in self._members:
             await member.channel.close()
 
-    async def call(self, pick: Callable[[_Member], Stub], request: Message, *, is_read: bool = False) -> Message:
+    async def call(self, pick: Pick, request: Message, *, is_read: bool = False) -> Message:
         """
         Send a request and return the answer.
 
@@ -110,7 +115,7 @@ class Link:
                     raise
 
     @asynccontextmanager
-    async def stream(self, pick: Callable[[_Member], Stub], first: Message) -> AsyncIterator[Stub]:
+    async def stream(self, pick: Pick, first: Message) -> AsyncIterator[Stub]:
         """
         Open a stream, send its first message, and yield it for ``receive``.
 

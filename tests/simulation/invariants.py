@@ -1,0 +1,130 @@
+"""
+What must hold once all is calm and nothing moves any more: judged by what services, sinks and users saw.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from airscrew.idl.ids import attempt_key
+from airscrew.state import keys
+from airscrew.state.records import LedgerEntry, LedgerState, Record, Stage, decode
+from airscrew.state.store import prefix_end
+from tests.simulation.engine import KeepingSink
+from tests.simulation.history import History
+from tests.simulation.services import Service
+from tests.simulation.store import FaultyStore
+from tests.simulation.users import Users
+from tests.simulation.world import SECRET, World
+
+UNKNOWN = "StartOutcomeUnknown"
+
+
+async def check_all(
+    world: World, store: FaultyStore, history: History, users: Users, services: list[Service], sinks: list[KeepingSink]
+) -> None:
+    """Check every invariant; violations are noted in the world."""
+    ledger = await _ledger(store)
+    _ends(world, history)
+    _submissions(world, history, users)
+    _jobs(world, history, services, ledger)
+    _ledger_is_struck_off(world, history, ledger)
+    _verdicts_fit(world, history, users, services)
+    dead = await _dead_letters(store)
+    for sink in sinks:
+        _events(world, history, sink, dead)
+
+
+def _ends(world: World, history: History) -> None:
+    for name in history.options:
+        record = history.records.get(name)
+        if record is None:
+            world.violate(f"4: {name} was accepted and never looked at")
+        elif not record.ended_at or record.stage is not Stage.DONE:
+            world.violate(f"4: {name} never ends: {_how(record)}")
+
+
+def _how(record: Record) -> str:
+    return f"{record.stage} {record.phase.title} {record.reason} quarantine={record.quarantine!r}"
+
+
+def _submissions(world: World, history: History, users: Users) -> None:
+    for name, uid in users.acknowledged.items():
+        options = history.options.get(name)
+        if options is None:
+            world.violate(f"5: {name} was acknowledged and is lost")
+        elif options.uid != uid:
+            world.violate(f"5: {name} was acknowledged as {uid} and is {options.uid}")
+
+
+def _jobs(world: World, history: History, services: list[Service], ledger: dict[str, LedgerEntry]) -> None:
+    """Nothing is live, unless the ledger says that nobody knows; and every job belongs to an attempt that began."""
+    now = world.loop.time()
+    for service in services:
+        for job in service.jobs.values():
+            entry = ledger.get(job.key)
+            if job.is_live(now) and (entry is None or entry.state is not LedgerState.UNKNOWN):
+                world.violate(f"2: {job.id} of {job.execution} is live after its end; ledger: {entry}")
+
+
+def _ledger_is_struck_off(world: World, history: History, ledger: dict[str, LedgerEntry]) -> None:
+    for key, entry in ledger.items():
+        record = history.records[entry.execution]
+        if entry.state is not LedgerState.UNKNOWN or record.intent is None:
+            world.violate(f"2: the ledger entry {key} of {entry.execution} is open: {entry.state}")
+
+
+def _verdicts_fit(world: World, history: History, users: Users, services: list[Service]) -> None:
+    """What an execution ended as is what its jobs did, as far as nobody asked for another end."""
+    by_key = {job.key: job for service in services for job in service.jobs.values()}
+    for name, record in history.records.items():
+        attempts = [(past.attempt, past.error) for past in record.attempts] + [(record.attempt, record.error)]
+        for number, error in attempts:
+            if error is not None and error.code.endswith("Vanished"):
+                world.violate(f"2: the job of attempt {number} of {name} vanished: {error.message}")
+        if record.error is not None and record.error.code == "Aborted" and name not in users.killed:
+            world.violate(f"4: {name} was aborted and nobody asked for it")
+        options = history.options[name]
+        own = by_key.get(attempt_key(history.installation, options.uid, record.attempt))
+        if record.phase.title == "Success" and own is not None and own.outcome != "succeeded":
+            world.violate(f"3: {name} succeeded and its job did not: {own.outcome}")
+
+
+def _events(world: World, history: History, sink: KeepingSink, dead: set[str]) -> None:
+    """At least once, in order, none lost, none made up."""
+    told: dict[str, tuple[int, int]] = {}
+    seen: set[str] = set()
+    for event in sink.events:
+        if SECRET in f"{event.reason}{event.error}":
+            world.violate(f"9: a secret is in event {event.id}")
+        if event.id not in seen:
+            place = (event.attempt, event.version)
+            if place < told.get(event.uid, (0, 0)):
+                world.violate(f"events of {event.execution} come out of order at {sink.name}: {place} after {told[event.uid]}")
+            told[event.uid] = place
+            seen.add(event.id)
+    for event in history.events.values():
+        if event.id not in seen and not (sink.refuses(event) and f"{sink.name} {event.id}" in dead):
+            world.violate(f"event {event.id} of {event.execution} ({event.phase.title}) never came to {sink.name}")
+    versions: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for event in history.events.values():
+        versions[event.uid, event.attempt].add(event.version)
+    for name, record in history.records.items():
+        reported = versions[record.uid, record.attempt]
+        if reported != set(range(1, record.version + 1)):
+            missing = sorted(set(range(1, record.version + 1)) - reported)
+            world.violate(f"no event tells of versions {missing} of attempt {record.attempt} of {name}")
+
+
+async def _ledger(store: FaultyStore) -> dict[str, LedgerEntry]:
+    page = await store.inner.range(keys.LEDGER, prefix_end(keys.LEDGER))
+    return {item.key.rpartition("/")[2]: decode(item.value, LedgerEntry) for item in page.items}
+
+
+async def _dead_letters(store: FaultyStore) -> set[str]:
+    from airscrew.state.records import PhaseEvent
+
+    page = await store.inner.range(keys.DEAD_EVENTS, prefix_end(keys.DEAD_EVENTS))
+    return {
+        f"{item.key.split('/')[1]} {event.id}" for item in page.items for event in decode(item.value, list[PhaseEvent])
+    }

@@ -1,0 +1,146 @@
+"""
+One run: a seed from its begin to its judgement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+from airscrew.state import keys
+from airscrew.state.memory import MemoryStore
+from airscrew.state.records import Stage
+from airscrew.state.store import prefix_end
+from tests.simulation.engine import Engines, KeepingSink
+from tests.simulation.executors import KINDS, Promises
+from tests.simulation.history import History
+from tests.simulation.invariants import check_all
+from tests.simulation.loop import SimulationStuckError
+from tests.simulation.plan import End
+from tests.simulation.services import Service
+from tests.simulation.store import FaultyStore
+from tests.simulation.users import Users
+from tests.simulation.world import World
+
+PATIENCE_SECONDS = 4 * 3600.0
+"""Virtual time after the last fault in which everything has to come to its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """
+    What came of a seed.
+
+    Attributes:
+        seed: Its number.
+        violations: What must not have happened; empty when all is well.
+        faults: What went wrong, by kind.
+        lives: How many lives the engine had.
+        executions: How many were accepted.
+        executors: How many executors were used.
+        callbacks: How many callbacks ran.
+        seconds: How long it took in virtual time.
+        sites: Where lives were when they ended.
+        story: What happened, when it was to be told.
+    """
+
+    seed: int
+    violations: tuple[str, ...]
+    faults: dict[str, int]
+    lives: int
+    executions: int
+    executors: int
+    callbacks: int
+    seconds: float
+    sites: Counter[str] = field(default_factory=Counter)
+    story: str = ""
+
+
+def simulate(seed: int, *, told: bool = False, about: str = "") -> Outcome:
+    """Run a seed."""
+    collects = gc.isenabled()
+    gc.disable()
+    logging.disable(logging.CRITICAL)
+    world = World.make(seed, told=told)
+    simulation = _Simulation(world)
+    try:
+        world.loop.run_until_complete(simulation.run())
+    except SimulationStuckError as error:
+        world.violate(f"4: {error}")
+    except Exception as error:  # noqa: BLE001 - a defect of the simulation itself must name its seed
+        world.violate(f"the simulation broke: {type(error).__name__}: {error}")
+    finally:
+        for life in world.lives:
+            life.dead = True
+        world.loop.bury(list(world.lives))
+        logging.disable(logging.NOTSET)
+        if collects:
+            gc.enable()
+    for trouble in world.loop.trouble:
+        world.violate(f"nobody caught: {trouble}")
+    return Outcome(
+        seed=seed,
+        violations=tuple(world.violations),
+        faults=dict(world.faults),
+        lives=len(world.lives),
+        executions=len(simulation.history.options),
+        executors=len({options.task_type for options in simulation.history.options.values()}),
+        callbacks=world.loop.steps,
+        seconds=world.loop.time(),
+        sites=world.sites,
+        story=world.story.render(about),
+    )
+
+
+class _Simulation:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.history = History(world)
+        self.store = FaultyStore(world, MemoryStore(now=world.loop.time), self.history.tap)
+        self.services = {kind.id: Service(world, f"svc-{kind.id}", kind.mode) for kind in KINDS}
+        self.sinks = [KeepingSink(world, "steady", shaky=False), KeepingSink(world, "shaky", shaky=True)]
+        promises = Promises(world, self.history)
+        self.engines = Engines(world, self.store, promises, self.services, self.sinks)
+        self.users = Users(world, self.engines, self.history, Random(f"{world.seed} users"))
+
+    async def run(self) -> None:
+        world = self.world
+        async with asyncio.TaskGroup() as group:
+            engines = group.create_task(self.engines.run(world.plan.lives))
+            users = group.create_task(self.users.run())
+            await asyncio.sleep(world.plan.calm_after)
+            world.calm = True
+            world.story.add("== CALM", "no more faults")
+            over = world.loop.time() + PATIENCE_SECONDS
+            while not (users.done() and await self._is_still()) and world.loop.time() < over:
+                await self.users.retry_quarantined()
+                await asyncio.sleep(5.0)
+            await self._stop(engines)
+            users.cancel()
+        await check_all(
+            world, self.store, self.history, self.users, list(self.services.values()), self.sinks
+        )
+
+    async def _is_still(self) -> bool:
+        """Tell whether the last life runs and nothing is left to do."""
+        life = self.engines.current
+        if life is None or life.dead or life.core is None or life.plan.end is not End.STOP or life.plan.count:
+            return False
+        records = self.history.records
+        if any(name not in records or records[name].stage is not Stage.DONE for name in self.history.options):
+            return False
+        events = await self.store.inner.range(keys.EVENTS, prefix_end(keys.EVENTS))
+        return not events.items
+
+    async def _stop(self, engines: asyncio.Task[None]) -> None:
+        life = self.engines.current
+        if life is not None and not life.dead:
+            life.stop.set()
+        async with asyncio.timeout(600):
+            await engines
+
+

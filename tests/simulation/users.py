@@ -1,0 +1,164 @@
+"""
+What people do: submit, and submit again when they do not know; kill; ask again; take out of quarantine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import lru_cache
+from random import Random
+
+from airscrew.engine.api.model import ApiError, SubmitRequest
+from airscrew.idl.template import TaskMetadata, make_template
+from airscrew.state import keys
+from airscrew.state.errors import StoreError
+from airscrew.state.store import Put, prefix_end
+from tests.simulation.engine import EngineDownError, Engines
+from tests.simulation.executors import KINDS
+from tests.simulation.history import History
+from tests.simulation.world import World
+
+OUTCOMES = ("succeeded", "succeeded", "succeeded", "succeeded", "flaky", "broken")
+
+
+@lru_cache(maxsize=2000)
+def template(kind: str, seconds: int, outcome: str, stubborn: int, cached: bool, retries: int) -> bytes:
+    """Make a template."""
+    custom = {"seconds": seconds, "outcome": outcome, "stubborn": stubborn}
+    metadata = TaskMetadata(
+        retries=retries, discoverable=cached, discovery_version="1" if cached else "", cache_serializable=cached
+    )
+    return make_template(kind, name=f"sim.{kind}.{seconds}", custom=custom, metadata=metadata).raw
+
+
+@dataclass(slots=True)
+class Users:
+    """
+    All people of a run.
+
+    Attributes:
+        world: The run.
+        engines: Whom they ask.
+        history: What is stored.
+        dice: What they decide.
+        acknowledged: Who was told what: name to UID.
+        killed: Names that somebody asked to kill, acknowledged or not.
+    """
+
+    world: World
+    engines: Engines
+    history: History
+    dice: Random
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    killed: set[str] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Do all that is to be done; ends when everything is acknowledged."""
+        count = self.world.plan.executions
+        kinds = [kind.id for kind in KINDS]
+        self.dice.shuffle(kinds)
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                kind = kinds[number] if number < 4 else self.dice.choice(kinds)
+                delay = self.dice.choice((0.0, 3.0, 40.0)) * self.dice.random()
+                group.create_task(self._one(f"e{number}-{kind}", self._request(f"e{number}-{kind}", kind), delay))
+            group.create_task(self._touch())
+            for at in self.world.plan.compactions:
+                group.create_task(self._compact(at))
+
+    def _request(self, name: str, kind: str) -> SubmitRequest:
+        dice = self.dice
+        cached = kind == "cached" and dice.random() < 0.6
+        outcome = "succeeded" if cached else dice.choice(OUTCOMES)
+        raw = template(
+            kind,
+            dice.choice((0, 2, 10, 30, 100)) if not cached else 10,
+            outcome,
+            dice.choice((0, 0, 1, 3)),
+            cached,
+            dice.choice((0, 1, 2)),
+        )
+        timeouts = {}
+        if dice.random() < 0.25:
+            timeouts = {dice.choice(("attempt", "pending", "total", "queued")): dice.choice((1.0, 8.0, 25.0, 60.0))}
+        return SubmitRequest(name=name, template=raw, timeouts=timeouts)
+
+    async def _one(self, name: str, request: SubmitRequest, delay: float) -> None:
+        await asyncio.sleep(delay)
+        await self._submit(name, request)
+        dice = self.dice
+        if dice.random() < 0.3:
+            await asyncio.sleep(dice.random() * 30)
+            await self._submit(name, request)
+        if dice.random() < 0.35:
+            await asyncio.sleep(dice.choice((0.0, 1.0, 10.0, 60.0)) * dice.random())
+            await self._kill(name, force=dice.random() < 0.2)
+            if dice.random() < 0.3:
+                await asyncio.sleep(dice.random() * 5)
+                await self._kill(name, force=dice.random() < 0.5)
+
+    async def _submit(self, name: str, request: SubmitRequest) -> None:
+        while True:
+            try:
+                reply = await self.engines.ask(lambda core: core.api.submit(request))
+            except (EngineDownError, ApiError) as error:
+                if isinstance(error, ApiError) and error.code not in {"unavailable", "full"}:
+                    self.world.violate(f"the submission of {name} is refused: {error.code}: {error}")
+                    return
+                await asyncio.sleep(0.2 + self.dice.random() * 3)
+                continue
+            self.world.story.add("user", f"{reply.execution} is acknowledged, created={reply.created}")
+            before = self.acknowledged.setdefault(reply.execution, reply.uid)
+            if before != reply.uid:
+                self.world.violate(f"5: {name} was acknowledged as {before} and as {reply.uid}")
+            return
+
+    async def _kill(self, name: str, *, force: bool) -> None:
+        self.killed.add(f"default/{name}")
+        while True:
+            try:
+                await self.engines.ask(lambda core: core.api.kill(f"default/{name}", "not wanted", force=force))
+            except (EngineDownError, ApiError, StoreError) as error:
+                if isinstance(error, ApiError) and error.code == "not_found":
+                    self.world.violate(f"5: {name} was acknowledged and is not found by a kill")
+                    return
+                await asyncio.sleep(0.2 + self.dice.random() * 3)
+            else:
+                self.world.story.add("user", f"kill of {name} is acknowledged, force={force}")
+                return
+
+    async def retry_quarantined(self) -> None:
+        """Take everything out of quarantine."""
+        for name, record in list(self.history.records.items()):
+            if record.quarantine:
+                self.world.fault("quarantined")
+                try:
+                    await self.engines.ask(lambda core, name=name: core.api.retry(name))
+                except (EngineDownError, ApiError, StoreError):
+                    continue
+
+    async def _touch(self) -> None:
+        """Put a record once more as it is, as a tool of an operator might: its revision changes under the engine."""
+        if self.dice.random() < 0.5:
+            return
+        inner = self.engines.store.inner
+        for _ in range(self.dice.randint(1, 12)):
+            await asyncio.sleep(self.dice.random() ** 2 * 20)
+            if self.world.calm:
+                return
+            page = await inner.range(keys.RECORDS, prefix_end(keys.RECORDS))
+            if page.items:
+                item = self.dice.choice(page.items)
+                self.world.fault("record touched")
+                self.world.story.add("operator", f"puts {item.key} as it is")
+                self.engines.store.apply([], [Put(item.key, item.value)])
+
+    async def _compact(self, at: float) -> None:
+        await asyncio.sleep(at)
+        inner = self.engines.store.inner
+        revision = (await inner.status()).revision - self.dice.choice((0, 0, 3, 30))
+        if revision > 0:
+            self.world.fault("compacted")
+            self.world.story.add("store", f"compacts to revision {revision}")
+            await inner.compact(revision)
