@@ -88,9 +88,9 @@ class History:
         if old is not None:
             for problem in judge_step(old, new):
                 self.world.violate(f"3: {name}: {problem}")
-        life = int(new.write.partition(".")[0], 16)
-        if new.intent is not None and self.answered.get(self.key(name, new)) == life:
-            self.world.violate(f"a fact is lost: life {life} had the answer to the start of {name} and writes an intent")
+        life = self.world.life()
+        if life is not None and new.intent is not None and self.answered.get(self.key(name, new)) == life.number:
+            self.world.violate(f"a fact is lost: life {life.number} has the answer to the start of {name}, and an intent")
         self.records[name], self.raw[name] = new, value
         self.revisions[name] += 1
 

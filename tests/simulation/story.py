@@ -37,7 +37,7 @@ class Story:
     def render(self, about: str = "") -> str:
         """Write the lines, or those that name something."""
         return "\n".join(
-            f"{at:9.3f}  {who:<14} {what}" for at, who, what in self.lines if not about or about in what or "==" in what
+            f"{at:9.3f}  {who:<14} {what}" for at, who, what in self.lines if about in f"{who} {what}" or "==" in who
         )
 
 

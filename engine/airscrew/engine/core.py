@@ -35,10 +35,13 @@ from airscrew.engine.service.service import EngineService
 from airscrew.engine.service.submission import Submitter
 from airscrew.engine.timebase import BootClock, next_life, open_timebase
 from airscrew.engine.workqueue import WorkQueue
+from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId, Uid
 from airscrew.state import keys
+from airscrew.state.errors import SchemaError
 from airscrew.state.records import Options
 from airscrew.state.store import Compare, Put, Store
+from airscrew.state.transfer import UNFINISHED_KEY
 
 FLUSH_SECONDS = 5.0
 
@@ -158,13 +161,32 @@ async def _running(core: Core, parts: CoreParts) -> AsyncIterator[None]:
 
 
 async def ensure_installation(store: Store, random: Random) -> str:
-    """Return the installation's UID; drawn once, when the store is new."""
+    """
+    Check that the store is ours to work on, and return the installation's UID, drawn once, when the store is new.
+
+    Raises:
+        SchemaError: Its keys were laid out by a newer version.
+        UsageError: An import into it was interrupted.
+    """
+    await _check_layout(store)
     found = await store.get(keys.INSTALLATION)
     if found is not None:
         return found.value.decode()
     uid = f"{random.getrandbits(128):032x}"
-    result = await store.txn([Compare(keys.INSTALLATION, 0)], [Put(keys.INSTALLATION, uid.encode())])
+    layout = Put(keys.SCHEMA, str(keys.LAYOUT_VERSION).encode())
+    result = await store.txn([Compare(keys.INSTALLATION, 0)], [Put(keys.INSTALLATION, uid.encode()), layout])
     return uid if result.succeeded else await ensure_installation(store, random)
+
+
+async def _check_layout(store: Store) -> None:
+    if await store.get(UNFINISHED_KEY) is not None:
+        raise UsageError("an import into this store was interrupted: run `airscrew state import` with that file again")
+    found = await store.get(keys.SCHEMA)
+    if found is not None and int(found.value) > keys.LAYOUT_VERSION:
+        raise SchemaError(
+            f"the store's keys have layout {found.value.decode()} and this airscrew knows {keys.LAYOUT_VERSION}: "
+            "use the newer airscrew that wrote it"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,6 @@ class Outbox:
 
     async def run(self) -> None:
         """Feed the sinks until cancelled."""
-        await self._load()
         async with asyncio.TaskGroup() as group:
             for feed in self._feeds:
                 group.create_task(self._feed(feed), name=f"sink-{feed.sink.name}")
@@ -191,13 +190,13 @@ class Outbox:
         self._rouse()
 
     async def _follow(self) -> None:
-        """Take in new events, for ever."""
-        pause, compacted = PAUSE_SECONDS, False
+        """Take in what is there and then what is new, for ever."""
+        pause, has_listed = PAUSE_SECONDS, False
         while True:
             try:
-                if compacted:
+                if not has_listed:
                     await self._load()
-                    compacted = False
+                    has_listed = True
                 watch = self._store.watch(keys.EVENTS, prefix_end(keys.EVENTS), from_revision=self._end + 1)
                 async for batch in watch:
                     pause = PAUSE_SECONDS
@@ -207,7 +206,7 @@ class Outbox:
                     self._end = max(self._end, batch[-1].revision)
                     self._rouse()
             except CompactedError:
-                compacted = True
+                has_listed = False
             except StoreError:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, PAUSE_CAP_SECONDS)

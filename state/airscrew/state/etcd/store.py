@@ -56,6 +56,7 @@ class EtcdStore:
         """Wrap a line to etcd; use ``open`` instead."""
         self._loop = asyncio.get_running_loop()
         self._link = link
+        self._tasks = tasks
         self._address = link.address
         self._options = options
         self._names = Namespace(link.address.prefix.encode())
@@ -86,15 +87,16 @@ class EtcdStore:
             UsageError: A file that the address names is no good, or we are not let in.
         """
         options = options or EtcdOptions()
-        async with Link(address, options) as link, asyncio.TaskGroup() as tasks:
-            store = cls(link, tasks, options)
-            await store._greet()
-            upkeep = tasks.create_task(store._keep_up(History(options), now), name="etcd-upkeep")
-            try:
-                yield store
-            finally:
-                upkeep.cancel()
-                await store._committer.close(f"the store {address} was closed")
+        failure: Exception | None = None
+        async with Link(address, options) as link:
+            async with asyncio.TaskGroup() as tasks:
+                try:
+                    async with cls(link, tasks, options)._working(now) as store:
+                        yield store
+                except Exception as error:  # noqa: BLE001  # raised again below, as it is: a task group would wrap it
+                    failure = error
+            if failure is not None:
+                raise failure
 
     async def get(self, key: str) -> KeyValue | None:
         """Read one key."""
@@ -198,6 +200,16 @@ class EtcdStore:
     def is_short_of_room(self) -> bool:
         """Tell whether etcd comes near its quota, as of the last look."""
         return self._sizes.is_short(self._options.room_share)
+
+    @asynccontextmanager
+    async def _working(self, now: Callable[[], float]) -> AsyncIterator[EtcdStore]:
+        await self._greet()
+        upkeep = self._tasks.create_task(self._keep_up(History(self._options), now), name="etcd-upkeep")
+        try:
+            yield self
+        finally:
+            upkeep.cancel()
+            await self._committer.close(f"the store {self._address} was closed")
 
     async def _greet(self) -> None:
         """Ask for a key below the prefix, so that what is wrong with the address is known at once."""

@@ -24,7 +24,7 @@ rpc: Any = _rpc
 Message: TypeAlias = Any
 """A message of etcd's protocol, in or out."""
 
-_QUOTA_FIELD = 13
+_QUOTA_FIELD = 12
 """``dbSizeQuota`` of StatusResponse, which etcd tells since 3.6 and aetcd does not know by name."""
 
 
@@ -120,6 +120,6 @@ def quota_of(status: Message) -> int:
     from google.protobuf.unknown_fields import UnknownFieldSet
 
     for field in UnknownFieldSet(status):
-        if field.field_number == _QUOTA_FIELD:
-            return int(field.data)
+        if field.field_number == _QUOTA_FIELD and isinstance(field.data, int):
+            return field.data
     return 0
