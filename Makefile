@@ -9,7 +9,7 @@ UV_VERSION := >=0.9,<1
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit docs lock clean
+.PHONY: help setup run test check unit simulate docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ check: setup  ## The quick checks: format, lint, types, layers
 
 unit: setup  ## The unit tests alone
 	@$(BIN)/python -m tests.run --unit
+
+simulate: setup  ## Simulate crashes and faults: SEEDS=20000 FROM=0, or SEED=1124 for the story of one
+	@$(BIN)/python -m tests.simulation $(if $(SEED),$(SEED),--seeds $(or $(SEEDS),1000) --from $(or $(FROM),0))
 
 docs: setup  ## Build the documentation into site/
 	@$(BIN)/mkdocs build --strict -q

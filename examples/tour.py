@@ -33,17 +33,21 @@ def airscrew(*arguments: str, expected: int = 0) -> None:
         sys.exit(f"the command ended with {done.returncode}; {expected} was expected")
 
 
-def start_job_service() -> tuple[subprocess.Popen[str], str]:
-    """Start the example's job service on a free port of loopback, and read its address."""
+def start_job_service() -> tuple[subprocess.Popen[str], Path]:
+    """Start the example's job service on a free port of loopback, and write the configuration that names it."""
     server = subprocess.Popen(
-        [sys.executable, str(EXAMPLES / "job_service" / "server.py"), "--port", "0"],
+        [sys.executable, str(EXAMPLES / "job_service" / "server.py"), "--port", "0", "--quiet"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert server.stdout is not None
-    line = server.stdout.readline()
-    return server, line.split()[-1].strip()
+    address = server.stdout.readline().split()[-1]
+    example = (ROOT / EXAMPLES / "job_service" / "config.yaml").read_text()
+    config = HOME.parent / "tour.yaml"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text(example.replace("http://127.0.0.1:8099", address))
+    return server, config.relative_to(ROOT)
 
 
 def main() -> None:
@@ -54,11 +58,11 @@ def main() -> None:
     airscrew("run", str(EXAMPLES / "flytekit" / "hello.py"), "divide", "--a", "1", "--b", "0", expected=1)
 
     say("3. A job of an HTTP service, declared by configuration alone, phase by phase with its custom state")
-    server, address = start_job_service()
+    server, config = start_job_service()
     try:
-        os.environ["JOB_SERVICE_URL"] = address
-        job_service = EXAMPLES / "job_service"
-        airscrew("--config", str(job_service / "config.yaml"), "run", str(job_service / "task.yaml"), "--show-state")
+        inputs = ("--input", "text=to be or not to be", "--input", "seconds=2")
+        task = str(EXAMPLES / "job_service" / "task.yaml")
+        airscrew("--config", str(config), "run", task, *inputs, "--show-state")
     finally:
         server.terminate()
         server.wait()

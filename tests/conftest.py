@@ -16,6 +16,8 @@ from functools import partial
 
 import pytest
 
+pytest_plugins = ["tests.support.etcd"]
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 

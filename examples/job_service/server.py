@@ -132,11 +132,7 @@ class JobService:
         text, seconds, fail = wanted.get("text"), wanted.get("seconds", 2.0), wanted.get("fail", "")
         if not isinstance(text, str):
             raise BadRequestError("text must be a string")
-        if (
-            isinstance(seconds, bool)
-            or not isinstance(seconds, int | float)
-            or not 0 <= seconds <= LONGEST_SECONDS
-        ):
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_SECONDS:
             raise BadRequestError(f"seconds must be a number from 0 to {LONGEST_SECONDS}")
         return Job(
             id=f"job-{uuid.uuid4().hex[:12]}",
@@ -239,9 +235,7 @@ class Handler(BaseHTTPRequestHandler):
         elif path.startswith("/jobs/") and method in {"GET", "DELETE"}:
             forget = query.get("forget") == ["true"]
             found = service.find(ids=[job_id]) if method == "GET" else [service.cancel(job_id, forget=forget)]
-            self._send(200, found[0]) if found and found[0] else self._send(
-                404, {"error": f"no job {job_id}"}
-            )
+            self._send(200, found[0]) if found and found[0] else self._send(404, {"error": f"no job {job_id}"})
         else:
             self._send(404, {"error": f"nothing is at {method} {path}"})
 
@@ -306,9 +300,7 @@ def main() -> None:
     """Serve until a signal comes."""
     arguments = read_arguments()
     token = (
-        arguments.token_file.read_text().strip()
-        if arguments.token_file
-        else os.environ.get("JOB_SERVICE_TOKEN", "")
+        arguments.token_file.read_text().strip() if arguments.token_file else os.environ.get("JOB_SERVICE_TOKEN", "")
     )
     service = JobService(queue_seconds=arguments.queue_seconds, token=token)
     with JobServer(service, arguments.port, verbose=not arguments.quiet) as server:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # the modules beside this one, under pytest's import mode
-
-from user import User
+from tests.e2e.user import User
 
 
 @pytest.fixture

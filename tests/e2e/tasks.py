@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from user import until
+from tests.e2e.user import until
 
 
 def container(

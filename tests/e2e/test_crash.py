@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tasks import Gate, container
-from user import User, until
+from tests.e2e.tasks import Gate, container
+from tests.e2e.user import User, until
 
 
 def attempt_folders(user: User) -> list[Path]:
@@ -76,7 +76,7 @@ def test_an_engine_killed_just_after_the_task_ended_took_nothing_with_it(user: U
     name = engine.name()
     engine.signal(signal.SIGSTOP)
     gate.open()
-    until(lambda: (attempt_folders(user)[0] / "status.json").exists(), "the task's status")
+    until((attempt_folders(user)[0] / "status.json").exists, "the task's status")
     engine.signal(signal.SIGCONT)
     engine.kill_hard()
 

@@ -6,8 +6,10 @@ import json
 import signal
 from pathlib import Path
 
-from tasks import Gate, container, echo
-from user import User
+from tests.e2e.tasks import Gate, container, echo
+from tests.e2e.user import User
+
+CROSS = "\N{MULTIPLICATION SIGN}"
 
 
 def test_kill_by_label_ends_those_that_carry_it_and_no_others(user: User, tmp_path: Path) -> None:
@@ -103,8 +105,12 @@ def test_prune_removes_records_logs_and_outputs(user: User, tmp_path: Path) -> N
     assert "there is no execution default/gone" in user.run("get", "gone", code=2).error
     left = [path for path in user.home.rglob("*") if path.is_file() and "gone" in str(path)]
     assert left == []
-    holding = [path for path in (user.home / "work").rglob("*") if path.is_file() and words in path.read_text(errors="replace")]
-    holding += [path for path in (user.home / "data").rglob("*") if path.is_file() and words in path.read_text(errors="replace")]
+    holding = [
+        path for path in (user.home / "work").rglob("*") if path.is_file() and words in path.read_text(errors="replace")
+    ]
+    holding += [
+        path for path in (user.home / "data").rglob("*") if path.is_file() and words in path.read_text(errors="replace")
+    ]
     assert holding == []
 
 
@@ -126,12 +132,22 @@ def test_state_goes_out_and_into_an_empty_home(user: User, tmp_path: Path) -> No
     assert user.list() == before
 
 
+def test_state_is_not_exported_while_an_engine_writes_it(user: User, tmp_path: Path) -> None:
+    user.serve()
+
+    refused = user.run("state", "export", tmp_path / "state.jsonl", code=3)
+
+    assert "in use by another airscrew process" in refused.error
+    assert not (tmp_path / "state.jsonl").exists()
+    assert not list(tmp_path.glob("*.part"))
+
+
 def test_doctor_finds_a_new_home_in_order(user: User) -> None:
     done = user.run("doctor")
 
     assert "Python 3" in done.out
     assert "process: ready" in done.out
-    assert "×" not in done.out
+    assert CROSS not in done.out
 
 
 def broken_plugin(folder: Path) -> None:
@@ -155,7 +171,7 @@ def test_a_plugin_that_fails_to_import_is_shown_and_keeps_nothing_else_down(user
     assert ran.out == "o0: int = 3\n"
     line = next(line for line in plugins.out.splitlines() if line.startswith("broken"))
     assert "libfoo is missing" in line
-    assert "× broken: broken: ImportError: libfoo is missing" in doctor.out
+    assert f"{CROSS} broken: broken: ImportError: libfoo is missing" in doctor.out
     views = {view["id"]: view for view in user.run("plugins", "-o", "json").data}
     assert views["echo"].get("problem", "") == ""
     assert views["broken"]["version"] == "1.0"
@@ -164,5 +180,13 @@ def test_a_plugin_that_fails_to_import_is_shown_and_keeps_nothing_else_down(user
 def test_all_json_is_one_document(user: User, tmp_path: Path) -> None:
     user.run("run", echo(tmp_path / "echo.json"), "--name", "one")
 
-    for words in (["list"], ["get", "one"], ["describe", "one"], ["leaks"], ["plugins"], ["doctor"], ["state", "status"]):
+    for words in (
+        ["list"],
+        ["get", "one"],
+        ["describe", "one"],
+        ["leaks"],
+        ["plugins"],
+        ["doctor"],
+        ["state", "status"],
+    ):
         json.loads(user.run(*words, "-o", "json").out)

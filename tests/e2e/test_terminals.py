@@ -9,8 +9,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from tasks import Gate, container, echo
-from user import User, until
+from tests.e2e.tasks import Gate, container, echo
+from tests.e2e.user import User, until
 
 
 def socket_of(user: User) -> Path:

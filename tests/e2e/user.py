@@ -122,9 +122,12 @@ class User:
         self.home = self.folder / "home"
 
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRSCREW_", "_FSEC_"))}
+        """Return what a user has: nothing of this test's own, and a Python that keeps what it has compiled."""
+        dropped = ("AIRSCREW_", "_FSEC_", "PYTHONDONTWRITEBYTECODE")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         return {
             **kept,
+            "PYTHONPYCACHEPREFIX": str(ROOT / "build" / "compiled"),
             "AIRSCREW_HOME": str(self.home),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "PYTHONPATH": "",
@@ -209,7 +212,6 @@ def processes_of(folder: Path) -> Iterator[int]:
             continue
         with suppress(OSError):
             words = (entry / "cmdline").read_bytes().split(b"\0")
-            if mark in (entry / "environ").read_bytes() or (entry / "cwd").readlink().is_relative_to(folder):
-                yield int(entry.name)
-            elif any(mark in word for word in words[:1]):
+            belongs = mark in (entry / "environ").read_bytes() or mark in words[0]
+            if belongs or (entry / "cwd").readlink().is_relative_to(folder):
                 yield int(entry.name)

@@ -165,8 +165,12 @@ def sleeps(module: Module) -> list[tuple[str, str]]:
     ]
 
 
-# Where sleeping itself is what is tested, on a virtual loop or as a thread that works meanwhile.
-MAY_SLEEP = {"tests/unit/engine/test_virtual_time.py", "tests/unit/state/test_sqlite_parts.py"}
+# Where sleeping itself is what is tested, or real threads are.
+MAY_SLEEP = {
+    "tests/unit/engine/test_virtual_time.py",
+    "tests/unit/engine/test_watchdog.py",
+    "tests/unit/state/test_sqlite_parts.py",
+}
 
 
 def test_unit_tests_let_virtual_time_elapse_and_never_sleep() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.packaging.tree import ROOT, normal, pyproject, run, tracked_files
 
 # Assembled from pieces, so that this file is no find of its own.
-OWN_PATHS = re.compile(r"(?<![\w.])/(?:root|work|home/(?!user\b|flytekit\b|you\b|me\b|ada\b)[a-z][\w-]*)/[\w.]")
+OWN_PATHS = re.compile(r"(?<![\w.])/(?:root|home/(?!user\b|flytekit\b|you\b|me\b|ada\b)[a-z][\w-]*)/[\w.]")
 INDEXES = re.compile(r"https?://(?!index\.invalid|files\.invalid)[^\s\"'/]*[^\s\"]*(?:/simple\b|/packages/)")
 SECRETS = {
     "a private key": re.compile("-----BEGIN (?:[A-Z]+ )?" + "PRIVATE KEY-----"),

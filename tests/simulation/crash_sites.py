@@ -1,19 +1,61 @@
 """
-Where a life was when it ended: the lines of engine and state that its tasks were waiting at.
+Where a life was when it ended: the awaits of engine and state that its tasks were waiting at.
+
+``await_sites`` lists them from the source, so that a site where nothing ever crashed is seen.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ast
+import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("engine/airscrew/engine", "state/airscrew/state")
-_known: dict[str, str] = {}
+
+SIMULATED = tuple(
+    f"engine/airscrew/engine/{name}"
+    for name in (
+        "core.py",
+        "children.py",
+        "taskcache.py",
+        "timebase.py",
+        "workqueue.py",
+        "dataplane.py",
+        "controller/calls.py",
+        "controller/commit.py",
+        "controller/controller.py",
+        "controller/host.py",
+        "controller/turn.py",
+        "controller/watchdog.py",
+        "outbox/outbox.py",
+        "service/submission.py",
+        "service/service.py",
+        "service/reader.py",
+        "data/access.py",
+        "data/catalog.py",
+        "cache/auto_refresh.py",
+        "cache/flight.py",
+        "registry/registry.py",
+    )
+)
+"""What a simulation runs; the rest of engine and state talks to files, sockets, other stores or people."""
+
+_short: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An await in the source: where, in which function, and whether it is a write to the store."""
+
+    place: str
+    function: str
+    is_write: bool
 
 
 def waiting_at(tasks: Iterable[asyncio.Task[Any]]) -> Counter[str]:
@@ -21,7 +63,7 @@ def waiting_at(tasks: Iterable[asyncio.Task[Any]]) -> Counter[str]:
     found: Counter[str] = Counter()
     for task in tasks:
         if not task.done():
-            found.update({site for frame in _frames(task.get_coro()) if (site := _site(frame))})
+            found.update({place for frame in _frames(task.get_coro()) if (place := _place(frame))})
     return found
 
 
@@ -34,25 +76,59 @@ def _frames(awaited: Any) -> Iterable[Any]:
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
 
 
-def _site(frame: Any) -> str:
+def _place(frame: Any) -> str:
     name = frame.f_code.co_filename
-    short = _known.get(name)
+    short = _short.get(name)
     if short is None:
         path = Path(name).resolve()
         inside = path.is_relative_to(ROOT) and str(path.relative_to(ROOT)).startswith(PARTS)
-        short = _known[name] = str(path.relative_to(ROOT)) if inside else ""
+        short = _short[name] = str(path.relative_to(ROOT)) if inside else ""
     return f"{short}:{frame.f_lineno}" if short else ""
 
 
-def await_sites() -> dict[str, str]:
-    """List every await of engine and state by its place, with the function that it is in."""
-    found: dict[str, str] = {}
+@lru_cache(maxsize=1)
+def await_sites() -> dict[str, Site]:
+    """List every await of engine and state, by each of the lines that it spans."""
+    found: dict[str, Site] = {}
     for part in PARTS:
         for path in sorted((ROOT / part).rglob("*.py")):
-            module = ast.parse(path.read_text(encoding="utf8"))
-            for function in ast.walk(module):
+            name = str(path.relative_to(ROOT))
+            for function in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
                 if isinstance(function, ast.AsyncFunctionDef):
-                    for node in ast.walk(function):
-                        if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith):
-                            found[f"{path.relative_to(ROOT)}:{node.lineno}"] = function.name
+                    _add_sites(found, name, function)
     return found
+
+
+def _add_sites(found: dict[str, Site], name: str, function: ast.AsyncFunctionDef) -> None:
+    for node in ast.walk(function):
+        match node:
+            case ast.Await():
+                last = node.end_lineno or node.lineno
+            case ast.AsyncFor():
+                last = node.iter.end_lineno or node.lineno
+            case ast.AsyncWith():
+                last = node.items[-1].context_expr.end_lineno or node.lineno
+            case _:
+                continue
+        site = Site(f"{name}:{node.lineno}", function.name, _is_write(node))
+        for line in range(node.lineno, last + 1):
+            found.setdefault(f"{name}:{line}", site)
+
+
+def _is_write(node: ast.AST) -> bool:
+    value = getattr(node, "value", None)
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "txn"
+
+
+def crashes_by_site(crashes: Counter[str]) -> list[dict[str, object]]:
+    """Say how often a life ended at each site that a simulation runs, the rarest first."""
+    sites = await_sites()
+    counted: Counter[Site] = Counter({site: 0 for site in sites.values() if site.place.startswith(SIMULATED)})
+    for place, count in crashes.items():
+        site = sites.get(place)
+        if site in counted:
+            counted[site] += count
+    return [
+        {"site": site.place, "function": site.function, "write": site.is_write, "crashes": count}
+        for site, count in sorted(counted.items(), key=lambda item: (item[1], item[0].place))
+    ]

@@ -10,13 +10,18 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
+from tests.simulation.executors import KINDS, Promises
+from tests.simulation.files import SimulatedStorage
+from tests.simulation.plan import End, LifePlan
+from tests.simulation.services import Service
+from tests.simulation.store import FaultyStore
+from tests.simulation.world import SECRET, EngineLife, World
 from typing_extensions import override
 
 from airscrew.engine.api.model import ApiError
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
 from airscrew.engine.data.secrets import EnvironmentSecrets, Secrets
-from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.machine import Policy
 from airscrew.engine.outbox.sinks import RefusedError, Sink
@@ -25,11 +30,6 @@ from airscrew.engine.taskcache import StoreTaskCache
 from airscrew.engine.timebase import BootClock
 from airscrew.state.errors import StoreError
 from airscrew.state.records import PhaseEvent
-from tests.simulation.executors import KINDS, Promises
-from tests.simulation.plan import End, LifePlan
-from tests.simulation.services import Service
-from tests.simulation.store import FaultyStore
-from tests.simulation.world import SECRET, EngineLife, World
 
 T = TypeVar("T")
 
@@ -176,6 +176,8 @@ class Engines:
         await over
         timer.cancel()
         if life.dead:
+            if task.done() and not task.cancelled():
+                task.exception()  # it had fallen over when it was killed
             return True
         life.dead = True
         return self._judge_end(life, task)
@@ -212,7 +214,7 @@ class Engines:
         secrets = Secrets([EnvironmentSecrets({"_FSEC_TOKEN": SECRET})])
         data = LocalDataPlane(
             store=self.store,
-            storage=Storage(random=random),
+            storage=SimulatedStorage(world),
             base="/nowhere/data",
             work_base="/nowhere/work",
             secrets=secrets,
@@ -247,5 +249,3 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 def _only_store_errors(error: BaseException) -> bool:
     return all(isinstance(leaf, StoreError) for leaf in _leaves(error))
-
-

@@ -10,10 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import msgspec
+from tests.simulation.history import History
+from tests.simulation.services import CALL_SECONDS, SETTLE_SECONDS, WINDOW_SECONDS, Busy, Mode, Service
+from tests.simulation.work import outputs, plan
+from tests.simulation.world import SECRET, World
 
 from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, Updated
 from airscrew.engine.executor import (
@@ -25,6 +30,7 @@ from airscrew.engine.executor import (
     Idempotent,
     NoEffect,
     NotStarted,
+    OutputsAt,
     Setup,
     StartDeclaration,
     StillThere,
@@ -32,10 +38,8 @@ from airscrew.engine.executor import (
     TaskStatus,
 )
 from airscrew.idl.errors import ErrorKind
+from airscrew.idl.phase import Phase
 from airscrew.idl.template import TaskTemplate
-from tests.simulation.history import History
-from tests.simulation.services import CALL_SECONDS, SETTLE_SECONDS, WINDOW_SECONDS, Busy, Mode, Service
-from tests.simulation.world import SECRET, World
 
 
 class State1(msgspec.Struct, frozen=True):
@@ -268,9 +272,41 @@ class Cached(SimExecutor):
                 return TaskStatus.queued(after, "not asked yet").after(1.0)
             return self.status(after, None if told["status"] == "gone" else told)
 
+    def status(self, state: State, told: Mapping[str, Any] | None) -> TaskStatus[Any]:
+        status = super().status(state, told)
+        return replace(status, outputs=outputs()) if status.phase is Phase.SUCCESS else status
+
     async def finalize(self, context: TaskContext[Any], state: State) -> None:
         self.known.delete_delayed(context.key)
         await super().finalize(context, state)
 
 
-KINDS: tuple[type[SimExecutor], ...] = (Keyed, Listed, Blind, Plain, Cached)
+class Dynamic(SimExecutor):
+    """Its job leaves a plan of children instead of outputs."""
+
+    id = "dynamic"
+    task_types = ("dynamic",)
+    state_type = State1
+    mode = Mode.KEYED
+    start_declaration: StartDeclaration = Idempotent(WINDOW_SECONDS)
+
+    async def start_task(self, context: TaskContext[Any], template: TaskTemplate) -> TaskStatus[Any] | NotStarted:
+        answer = await super().start_task(context, template)
+        return answer if isinstance(answer, NotStarted) else self._planned(context, answer)
+
+    async def check_task_status(self, context: TaskContext[Any], state: State) -> TaskStatus[Any]:
+        return self._planned(context, await super().check_task_status(context, state))
+
+    def status(self, state: State, told: Mapping[str, Any] | None) -> TaskStatus[Any]:
+        status = super().status(state, told)
+        return replace(status, reason=told["plan"]) if told and status.phase is Phase.SUCCESS else status
+
+    def _planned(self, context: TaskContext[Any], status: TaskStatus[Any]) -> TaskStatus[Any]:
+        if status.phase is not Phase.SUCCESS:
+            return status
+        prefix = context.locations.output_prefix
+        self.world.files[f"{prefix}/futures.pb"] = plan(status.reason)
+        return replace(status, outputs=OutputsAt(prefix), reason="")
+
+
+KINDS: tuple[type[SimExecutor], ...] = (Keyed, Listed, Blind, Plain, Cached, Dynamic)

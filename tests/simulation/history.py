@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from tests.simulation.story import changes
+from tests.simulation.world import SECRET, World
 
 from airscrew.idl.ids import attempt_key
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
 from airscrew.state.records import Options, PhaseEvent, Record, Stage, decode_options, decode_record
 from airscrew.state.store import Operation, Put
-from tests.simulation.story import changes
-from tests.simulation.world import SECRET, World
 
 _events = msgspec.json.Decoder(list[PhaseEvent])
 _secret = SECRET.encode()
@@ -40,6 +40,7 @@ class History:
         revisions: How many writes there were to each record.
         events: Every event that was ever put, by id.
         answered: Which life had the answer to the start of an attempt.
+        shown: The id of the event of every report that was ever written, with the name of its execution.
         installation: Part of every key.
     """
 
@@ -50,6 +51,7 @@ class History:
     revisions: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     events: dict[str, PhaseEvent] = field(default_factory=dict)
     answered: dict[str, int] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
     installation: str = ""
 
     def tap(self, revision: int, operations: Sequence[Operation]) -> None:
@@ -90,8 +92,11 @@ class History:
                 self.world.violate(f"3: {name}: {problem}")
         life = self.world.life()
         if life is not None and new.intent is not None and self.answered.get(self.key(name, new)) == life.number:
-            self.world.violate(f"a fact is lost: life {life.number} has the answer to the start of {name}, and an intent")
+            self.world.violate(
+                f"a fact is lost: life {life.number} has the answer to the start of {name}, and an intent"
+            )
         self.records[name], self.raw[name] = new, value
+        self.shown.setdefault(f"{new.uid}-{new.attempt}-{new.version}", name)
         self.revisions[name] += 1
 
     def _put_events(self, value: bytes) -> None:

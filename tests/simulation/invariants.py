@@ -4,30 +4,41 @@ What must hold once all is calm and nothing moves any more: judged by what servi
 
 from __future__ import annotations
 
-from collections import defaultdict
-
-from airscrew.idl.ids import attempt_key
-from airscrew.state import keys
-from airscrew.state.records import LedgerEntry, LedgerState, Record, Stage, decode
-from airscrew.state.store import prefix_end
 from tests.simulation.engine import KeepingSink
 from tests.simulation.history import History
 from tests.simulation.services import Service
 from tests.simulation.store import FaultyStore
 from tests.simulation.users import Users
+from tests.simulation.work import outputs
 from tests.simulation.world import SECRET, World
 
-UNKNOWN = "StartOutcomeUnknown"
+from airscrew.engine.data.data_uri import encode_data_uri
+from airscrew.idl.ids import attempt_key
+from airscrew.state import keys
+from airscrew.state.records import LedgerEntry, LedgerState, Record, Stage, decode
+from airscrew.state.store import prefix_end
+
+OUTPUT_URI = encode_data_uri(outputs().SerializeToString())
 
 
 async def check_all(
-    world: World, store: FaultyStore, history: History, users: Users, services: list[Service], sinks: list[KeepingSink]
+    world: World,
+    store: FaultyStore,
+    history: History,
+    users: Users,
+    services: list[Service],
+    sinks: list[KeepingSink],
+    *,
+    cleared: bool,
 ) -> None:
     """Check every invariant; violations are noted in the world."""
     ledger = await _ledger(store)
+    if cleared and ledger:
+        world.violate(f"2: the ledger has entries that were cleared: {sorted(ledger)}")
     _ends(world, history)
     _submissions(world, history, users)
-    _jobs(world, history, services, ledger)
+    if not cleared:
+        _jobs(world, services, ledger)
     _ledger_is_struck_off(world, history, ledger)
     _verdicts_fit(world, history, users, services)
     dead = await _dead_letters(store)
@@ -57,7 +68,7 @@ def _submissions(world: World, history: History, users: Users) -> None:
             world.violate(f"5: {name} was acknowledged as {uid} and is {options.uid}")
 
 
-def _jobs(world: World, history: History, services: list[Service], ledger: dict[str, LedgerEntry]) -> None:
+def _jobs(world: World, services: list[Service], ledger: dict[str, LedgerEntry]) -> None:
     """Nothing is live, unless the ledger says that nobody knows; and every job belongs to an attempt that began."""
     now = world.loop.time()
     for service in services:
@@ -82,9 +93,12 @@ def _verdicts_fit(world: World, history: History, users: Users, services: list[S
         for number, error in attempts:
             if error is not None and error.code.endswith("Vanished"):
                 world.violate(f"2: the job of attempt {number} of {name} vanished: {error.message}")
-        if record.error is not None and record.error.code == "Aborted" and name not in users.killed:
-            world.violate(f"4: {name} was aborted and nobody asked for it")
         options = history.options[name]
+        wanted = name in users.killed or options.parent
+        if record.error is not None and record.error.code == "Aborted" and not wanted:
+            world.violate(f"4: {name} was aborted and nobody asked for it")
+        if record.phase.title == "Success" and options.outputs and record.output_uri != OUTPUT_URI:
+            world.violate(f"3: {name} succeeded and its outputs are {record.output_uri!r}")
         own = by_key.get(attempt_key(history.installation, options.uid, record.attempt))
         if record.phase.title == "Success" and own is not None and own.outcome != "succeeded":
             world.violate(f"3: {name} succeeded and its job did not: {own.outcome}")
@@ -100,20 +114,17 @@ def _events(world: World, history: History, sink: KeepingSink, dead: set[str]) -
         if event.id not in seen:
             place = (event.attempt, event.version)
             if place < told.get(event.uid, (0, 0)):
-                world.violate(f"events of {event.execution} come out of order at {sink.name}: {place} after {told[event.uid]}")
+                world.violate(
+                    f"events of {event.execution} come out of order at {sink.name}: {place} after {told[event.uid]}"
+                )
             told[event.uid] = place
             seen.add(event.id)
     for event in history.events.values():
         if event.id not in seen and not (sink.refuses(event) and f"{sink.name} {event.id}" in dead):
             world.violate(f"event {event.id} of {event.execution} ({event.phase.title}) never came to {sink.name}")
-    versions: dict[tuple[str, int], set[int]] = defaultdict(set)
-    for event in history.events.values():
-        versions[event.uid, event.attempt].add(event.version)
-    for name, record in history.records.items():
-        reported = versions[record.uid, record.attempt]
-        if reported != set(range(1, record.version + 1)):
-            missing = sorted(set(range(1, record.version + 1)) - reported)
-            world.violate(f"no event tells of versions {missing} of attempt {record.attempt} of {name}")
+    for name, execution in history.shown.items():
+        if name not in history.events:
+            world.violate(f"no event tells of the report {name} of {execution}")
 
 
 async def _ledger(store: FaultyStore) -> dict[str, LedgerEntry]:

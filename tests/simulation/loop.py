@@ -169,7 +169,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Keep what nobody caught: it is a defect of somebody."""
         error = context.get("exception")
-        self.trouble.append(f"{context.get('message')}: {type(error).__name__}: {error}")
+        of = context.get("task") or context.get("future")
+        name = getattr(getattr(of, "get_coro", lambda: None)(), "__qualname__", "")
+        self.trouble.append(f"{context.get('message')}: {type(error).__name__}: {error} {name}".rstrip())
 
     def bury(self, lives: list[Life]) -> None:
         """Let go of all that still waits, without running any of it."""

@@ -86,10 +86,10 @@ def _windows(random: Random, most: int, end: float, shortest: float, longest: fl
 
 
 _COUNTS = {
-    End.STEP: (5, 1500),
+    End.STEP: (1, 1500),
     End.WRITE_BEFORE: (1, 60),
     End.WRITE_AFTER: (1, 60),
-    End.WRITE_LATE: (2, 60),
+    End.WRITE_LATE: (1, 60),
     End.CALL: (1, 30),
     End.TIME: (1, 1),
     End.STOP: (1, 1),

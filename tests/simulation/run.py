@@ -11,10 +11,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from airscrew.state import keys
-from airscrew.state.memory import MemoryStore
-from airscrew.state.records import Stage
-from airscrew.state.store import prefix_end
 from tests.simulation.engine import Engines, KeepingSink
 from tests.simulation.executors import KINDS, Promises
 from tests.simulation.history import History
@@ -25,6 +21,11 @@ from tests.simulation.services import Service
 from tests.simulation.store import FaultyStore
 from tests.simulation.users import Users
 from tests.simulation.world import World
+
+from airscrew.state import keys
+from airscrew.state.memory import MemoryStore
+from airscrew.state.records import Stage
+from airscrew.state.store import prefix_end
 
 PATIENCE_SECONDS = 4 * 3600.0
 """Virtual time after the last fault in which everything has to come to its end."""
@@ -105,6 +106,7 @@ class _Simulation:
         self.sinks = [KeepingSink(world, "steady", shaky=False), KeepingSink(world, "shaky", shaky=True)]
         promises = Promises(world, self.history)
         self.engines = Engines(world, self.store, promises, self.services, self.sinks)
+        self.cleared = False
         self.users = Users(world, self.engines, self.history, Random(f"{world.seed} users"))
 
     async def run(self) -> None:
@@ -119,11 +121,14 @@ class _Simulation:
             while not (users.done() and await self._is_still()) and world.loop.time() < over:
                 await self.users.retry_quarantined()
                 await asyncio.sleep(5.0)
+            if not users.done():
+                world.violate("4: somebody still waits for an answer")
+            if self.users.dice.random() < 0.5 and not world.violations:
+                await self.users.clear_leaks()
+                self.cleared = True
             await self._stop(engines)
             users.cancel()
-        await check_all(
-            world, self.store, self.history, self.users, list(self.services.values()), self.sinks
-        )
+        await check_all(world, self.store, self.history, self.users, list(self.services.values()), self.sinks)
 
     async def _is_still(self) -> bool:
         """Tell whether the last life runs and nothing is left to do."""
@@ -142,5 +147,3 @@ class _Simulation:
             life.stop.set()
         async with asyncio.timeout(600):
             await engines
-
-

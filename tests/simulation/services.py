@@ -87,6 +87,7 @@ class Job:
     seconds: float
     outcome: str
     stubborn: int
+    plan: str
     cancelled_at: float = float("inf")
     forgotten: bool = False
 
@@ -235,18 +236,22 @@ class Service:
             seconds=float(spec.get("seconds", 5.0)),
             outcome=str(spec.get("outcome", "succeeded")),
             stubborn=int(spec.get("stubborn", 0)),
+            plan=str(spec.get("plan", "")),
         )
         self.jobs[job.id] = job
         self.world.story.add(self.name, f"makes {job.id} for {execution}, key {key}")
         if made:
             self.world.violate(f"1: {self.name} made {job.id} for {execution}, whose attempt has {made[0].id} already")
-        live = [one.id for one in self.jobs.values() if one is not job and one.execution == execution and one.is_live(now)]
+        live = [
+            one.id for one in self.jobs.values() if one is not job and one.execution == execution and one.is_live(now)
+        ]
         if live:
             self.world.violate(f"1: {job.id} and {live[0]} of {execution} are live at once")
         return self._told(job)
 
     def _told(self, job: Job) -> dict[str, Any]:
-        return {"id": job.id, "status": job.status(self.world.loop.time()), "created_at": job.created_at}
+        status = job.status(self.world.loop.time())
+        return {"id": job.id, "status": status, "created_at": job.created_at, "plan": job.plan}
 
     def _view(self, name: str) -> dict[str, Any] | None:
         job = self.jobs.get(name)

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
+from tests.simulation.plan import End
+from tests.simulation.world import World
+
 from airscrew.state.errors import StoreFullError, StoreUnavailableError
 from airscrew.state.limits import check_transaction
 from airscrew.state.memory import MemoryStore
 from airscrew.state.store import Compare, Event, KeyValue, Operation, Page, Put, StoreStatus, TxnResult
-from tests.simulation.plan import End
-from tests.simulation.world import World
 
 Tap = Callable[[int, Sequence[Operation]], None]
 

@@ -5,31 +5,25 @@ What people do: submit, and submit again when they do not know; kill; ask again;
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from random import Random
 
-from airscrew.engine.api.model import ApiError, SubmitRequest
-from airscrew.idl.template import TaskMetadata, make_template
-from airscrew.state import keys
-from airscrew.state.errors import StoreError
-from airscrew.state.store import Put, prefix_end
 from tests.simulation.engine import EngineDownError, Engines
 from tests.simulation.executors import KINDS
 from tests.simulation.history import History
+from tests.simulation.work import PLANS, template
 from tests.simulation.world import World
 
+from airscrew.engine.api.model import ApiError, ListRequest, SubmitRequest
+from airscrew.engine.core import Core
+from airscrew.engine.data.errors import StorageError
+from airscrew.state import keys
+from airscrew.state.errors import StoreError
+from airscrew.state.store import Put, prefix_end
+
 OUTCOMES = ("succeeded", "succeeded", "succeeded", "succeeded", "flaky", "broken")
-
-
-@lru_cache(maxsize=2000)
-def template(kind: str, seconds: int, outcome: str, stubborn: int, cached: bool, retries: int) -> bytes:
-    """Make a template."""
-    custom = {"seconds": seconds, "outcome": outcome, "stubborn": stubborn}
-    metadata = TaskMetadata(
-        retries=retries, discoverable=cached, discovery_version="1" if cached else "", cache_serializable=cached
-    )
-    return make_template(kind, name=f"sim.{kind}.{seconds}", custom=custom, metadata=metadata).raw
 
 
 @dataclass(slots=True)
@@ -64,6 +58,7 @@ class Users:
                 delay = self.dice.choice((0.0, 3.0, 40.0)) * self.dice.random()
                 group.create_task(self._one(f"e{number}-{kind}", self._request(f"e{number}-{kind}", kind), delay))
             group.create_task(self._touch())
+            group.create_task(self._look_around())
             for at in self.world.plan.compactions:
                 group.create_task(self._compact(at))
 
@@ -71,14 +66,14 @@ class Users:
         dice = self.dice
         cached = kind == "cached" and dice.random() < 0.6
         outcome = "succeeded" if cached else dice.choice(OUTCOMES)
-        raw = template(
-            kind,
-            dice.choice((0, 2, 10, 30, 100)) if not cached else 10,
-            outcome,
-            dice.choice((0, 0, 1, 3)),
-            cached,
-            dice.choice((0, 1, 2)),
-        )
+        custom: dict[str, object] = {
+            "seconds": dice.choice((0, 2, 10, 30, 100)) if not cached else 10,
+            "outcome": outcome,
+            "stubborn": dice.choice((0, 0, 1, 3)),
+        }
+        if kind == "dynamic":
+            custom |= {"plan": dice.choice(sorted(PLANS)), "outcome": "succeeded", "seconds": 3}
+        raw = template(kind, tuple(custom.items()), cached=cached, retries=dice.choice((0, 1, 2)))
         timeouts = {}
         if dice.random() < 0.25:
             timeouts = {dice.choice(("attempt", "pending", "total", "queued")): dice.choice((1.0, 8.0, 25.0, 60.0))}
@@ -97,6 +92,9 @@ class Users:
             if dice.random() < 0.3:
                 await asyncio.sleep(dice.random() * 5)
                 await self._kill(name, force=dice.random() < 0.5)
+        if dice.random() < 0.15:
+            await asyncio.sleep(dice.random() * 100)
+            await self._again(name)
 
     async def _submit(self, name: str, request: SubmitRequest) -> None:
         while True:
@@ -127,6 +125,39 @@ class Users:
             else:
                 self.world.story.add("user", f"kill of {name} is acknowledged, force={force}")
                 return
+
+    async def _look_around(self) -> None:
+        """Read whatever can be read, now and then; nothing of it may change anything."""
+        dice = self.dice
+        questions: tuple[Callable[[Core, str], Awaitable[object]], ...] = (
+            lambda core, name: core.api.get(name),
+            lambda core, name: core.api.outputs(name),
+            lambda core, _: core.api.list(ListRequest(active=True)),
+            lambda core, _: core.api.leaks(),
+            _watched,
+        )
+        for _ in range(dice.randint(0, 8)):
+            await asyncio.sleep(dice.random() * 30)
+            question = dice.choice(questions)
+            if self.acknowledged:
+                name = dice.choice(sorted(self.acknowledged))
+                with suppress(EngineDownError, ApiError, StoreError, StorageError):
+                    await self.engines.ask(lambda core: question(core, name))  # noqa: B023 - awaited at once
+
+    async def _again(self, name: str) -> None:
+        """Run once more what has ended."""
+        with suppress(EngineDownError, ApiError, StoreError):
+            reply = await self.engines.ask(lambda core: core.api.retry(f"default/{name}", force=True))
+            if reply.created:
+                self.world.story.add("user", f"{name} runs again as {reply.execution}")
+                self.acknowledged[reply.execution] = reply.uid
+
+    async def clear_leaks(self) -> None:
+        """Strike off what a person has looked after."""
+        for leak in await self.engines.ask(lambda core: core.api.leaks()):
+            if leak.state == "unknown":
+                await self.engines.ask(lambda core, key=leak.key: core.api.clear_leak(key))
+        await asyncio.sleep(30)
 
     async def retry_quarantined(self) -> None:
         """Take everything out of quarantine."""
@@ -162,3 +193,12 @@ class Users:
             self.world.fault("compacted")
             self.world.story.add("store", f"compacts to revision {revision}")
             await inner.compact(revision)
+
+
+async def _watched(core: Core, name: str) -> None:
+    """Follow an execution until it is over, or for so many changes."""
+    seen = 0
+    async for view in core.api.watch(name):
+        seen += 1
+        if view.ended_at or seen > 20:
+            return

@@ -69,6 +69,8 @@ class World:
         violations: What must not have happened.
         lives: All lives so far.
         sites: Where lives were when they ended.
+        files: What lies in storage.
+        serial: The last number drawn.
     """
 
     seed: int
@@ -82,6 +84,7 @@ class World:
     violations: list[str] = field(default_factory=list)
     lives: list[EngineLife] = field(default_factory=list)
     sites: Counter[str] = field(default_factory=Counter)
+    files: dict[str, bytes] = field(default_factory=dict)
     serial: int = 0
 
     @classmethod

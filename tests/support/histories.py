@@ -173,12 +173,14 @@ class Recording:
         faults: Its disk, when it has one that can fail.
         prefix: Of all keys.
         history: What was asked and answered.
+        shared: Whether others write to the store too.
     """
 
     make: Callable[[], AbstractAsyncContextManager[Store]]
     faults: Fates | None = None
     prefix: str = ""
     history: History = field(default_factory=History)
+    shared: bool = False
 
     async def run(self, workload: Sequence[Round]) -> None:
         """Run a workload and judge its history; raises ``NotLinearizableError``."""
@@ -192,10 +194,11 @@ class Recording:
             newest = await self.history.recording(store, 0).range(self.prefix, self.prefix + END)
             watching = group.create_task(onlooker.watch(store))
             async with asyncio.timeout(PATIENCE):
-                while onlooker.position <= newest.revision:  # noqa: ASYNC110 - the watch has no end of its own
+                last = max((item.mod_revision for item in newest.items), default=0)
+                while onlooker.position <= (last if self.shared else newest.revision):  # noqa: ASYNC110 - the watch has no end of its own
                     await asyncio.sleep(0)
             watching.cancel()
-        check_history(self.history.calls, begin=begin, told=by_revision(onlooker.batches))
+        check_history(self.history.calls, begin=begin, told=by_revision(onlooker.batches), shared=self.shared)
 
     async def round(self, one: Round, onlooker: Onlooker) -> None:
         async with asyncio.TaskGroup() as group:

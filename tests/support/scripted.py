@@ -45,6 +45,8 @@ class Scripted(Executor[Count]):
         gone: Keys that were killed.
         ends: How jobs end, by execution's name; the others run on.
         script: Answers to give first, by method.
+        down: While set, every call fails.
+        broken: Names of executions whose calls always fail.
     """
 
     id = "scripted"
@@ -61,6 +63,8 @@ class Scripted(Executor[Count]):
         self.gone: set[AttemptKey] = set()
         self.ends: dict[str, Callable[[Count], TaskStatus[Count]]] = {}
         self.script: dict[str, deque[Script]] = {}
+        self.down = False
+        self.broken: set[str] = set()
 
     def will(self, method: str, *answers: Script) -> None:
         """Give these answers to the next calls of a method."""
@@ -121,6 +125,8 @@ class Scripted(Executor[Count]):
 
     def _next(self, method: str, context: TaskContext[Count]) -> Answer | None:
         self.calls.append((method, context.execution.name, context.clock.now()))
+        if self.down or (method != "start_task" and context.execution.name in self.broken):
+            raise OSError("no answer")
         waiting = self.script.get(method)
         if not waiting:
             return None

@@ -211,7 +211,7 @@ class _Frame:
 def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, threads: ThreadPoolExecutor) -> Core:
     bell, scope, draining = _Bell(), _Scope(parts.scope), [False]
     setup = _setup_for(parts, installation, clock, bell)
-    hosts = Hosts(parts.registry, threads, bell.wake, setup)
+    hosts = Hosts(parts.registry, threads, bell.wake, setup, watched=parts.watched)
     frame = _Frame(parts, installation, clock, life, scope, bell, hosts, draining)
     api = _make_service(frame)
     bell.controller = _make_controller(frame, api)

@@ -21,7 +21,7 @@ from airscrew.engine.controller.ports import AttemptPlace, Outcome
 from airscrew.engine.data.access import AttemptData
 from airscrew.engine.data.data_uri import MAX_INLINE_BYTES, encode_data_uri
 from airscrew.engine.data.environment import ProcessIdentity, make_environment
-from airscrew.engine.data.errors import FileMissingError, StorageError
+from airscrew.engine.data.errors import FileMissingError, LocationError, StorageError, shown
 from airscrew.engine.data.local_files import is_local, local_path
 from airscrew.engine.data.locations import execution_prefix, plan_locations
 from airscrew.engine.data.outputs import (
@@ -37,7 +37,7 @@ from airscrew.engine.data.outputs import (
 )
 from airscrew.engine.data.render import unknown_variables
 from airscrew.engine.data.secrets import Secrets
-from airscrew.engine.data.storage import Storage
+from airscrew.engine.data.storage import Storage, check_location
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import Locations, OutputsAt
 from airscrew.engine.service.reader import Found
@@ -178,9 +178,20 @@ class LocalDataPlane:
     # What a submission asks.
 
     def output_base(self, execution: ExecutionId, uid: Uid, wanted: str) -> str:
-        """Say where an execution's files go."""
+        """
+        Say where an execution's files go.
+
+        Raises:
+            UsageError: They can be put nowhere of that kind.
+        """
         del execution, uid
-        return wanted.rstrip("/") or self.base
+        if not wanted:
+            return self.base
+        try:
+            check_location(wanted)
+        except LocationError as error:
+            raise UsageError(f"outputs cannot go to {shown(wanted)}: {error}") from error
+        return wanted.rstrip("/")
 
     def check_template(self, template: TaskTemplate, request: SubmitRequest) -> None:
         """

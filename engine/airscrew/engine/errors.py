@@ -22,6 +22,10 @@ and is resolved by what the executor declares (``executor.declarations``).
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from airscrew.idl.errors import AirscrewError, ErrorKind, UsageError
 
 
@@ -90,3 +94,29 @@ class StateTooLargeError(EngineError):
 
 class DrainingError(EngineError):
     """The engine is shutting down and takes nothing new; submit again to the next one."""
+
+
+class PluginCrashError(Exception):
+    """An executor raised something that is not an ``Exception``."""
+
+
+@contextmanager
+def plugin_wall(what: str) -> Iterator[None]:
+    """
+    Turn what an executor should never raise (``SystemExit``, a stray ``CancelledError``) into an ``Exception``.
+
+    Only the engine's own cancellation of the call passes, and the end of a coroutine that nobody awaits any more.
+    """
+    try:
+        yield
+    except (Exception, GeneratorExit):
+        raise
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            raise
+        raise PluginCrashError(f"{what} raised {type(error).__name__}") from error
+
+
+def _is_cancelled() -> bool:
+    current = asyncio.current_task()
+    return current is not None and current.cancelling() > 0

@@ -79,10 +79,7 @@ async def open_engine(
     clock, random = clock or SystemClock(), random or SystemRandom()
     async with AsyncExitStack() as stack:
         prepare_home(settings)
-        lock: EngineLock | None = None
-        if settings.store_url.startswith("sqlite:"):
-            lock = stack.enter_context(EngineLock(settings.store_file))
-        store = await stack.enter_async_context(open_store(settings.store_url, lock=lock))
+        store = await _open_locked(settings, stack)
         found = registry or find_executors(settings, is_serving=work.kind is WorkKind.ALL)
         if registry is None:
             stack.push_async_callback(_close, found)
@@ -94,11 +91,24 @@ async def open_engine(
         yield core.api
 
 
+async def _open_locked(settings: EngineSettings, stack: AsyncExitStack) -> Store:
+    """Open the store that this process is the engine of: a lock of the kernel for a file, one by lease for a server."""
+    if settings.keeps_file:
+        lock = stack.enter_context(EngineLock(settings.store_file))
+        return await stack.enter_async_context(open_store(settings.store_url, lock=lock))
+    store = await stack.enter_async_context(open_store(settings.store_url))
+    if settings.store_url.startswith("memory:"):
+        return store
+    from airscrew.state.lease_lock import hold_engine
+
+    return await stack.enter_async_context(hold_engine(store))
+
+
 @asynccontextmanager
 async def open_viewer(settings: EngineSettings) -> AsyncIterator[EngineApi]:
     """Show what a store holds without being its engine; a store that is not there is an empty one."""
     async with AsyncExitStack() as stack:
-        exists = not settings.store_url.startswith("sqlite:") or settings.store_file.exists()
+        exists = not settings.keeps_file or settings.store_file.exists()
         store = await stack.enter_async_context(open_store(settings.store_url if exists else "memory:"))
         data = await make_data(settings, store, stack, SystemRandom())
         registry = find_executors(settings, is_serving=False)

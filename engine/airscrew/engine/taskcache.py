@@ -53,7 +53,7 @@ class StoreTaskCache:
     data: DataPlane
     clock: Clock
     _held: dict[CacheKey, str] = field(default_factory=dict[CacheKey, str])
-    _waiting: dict[CacheKey, set[ExecutionId]] = field(default_factory=dict[CacheKey, set[ExecutionId]])
+    _waiting: dict[CacheKey, dict[ExecutionId, None]] = field(default_factory=dict[CacheKey, dict[ExecutionId, None]])
 
     @classmethod
     def make(
@@ -75,7 +75,7 @@ class StoreTaskCache:
             return CacheAnswer(key=key)
         reserved = await self.catalog.reserve(key, owner_of(place), HOLD_SECONDS)
         if isinstance(reserved, HeldBy):
-            self._waiting.setdefault(key, set()).add(place.execution)
+            self._waiting.setdefault(key, {})[place.execution] = None
             left = reserved.until - self.clock.now()
             pause = min(max(left, 1.0), LOOK_AGAIN_SECONDS)
             return CacheAnswer(key=key, owner=name_in(reserved.owner), retry_after=pause)

@@ -77,7 +77,7 @@ class Feed:
         self._ring: list[Sequence[Change]] = []
         self._first = revision + 1
         self._bytes = 0
-        self._waiters: set[_Waiter] = set()
+        self._waiters: dict[_Waiter, None] = {}  # a set would wake them in another order in every process
         self._closed = ""
 
     def publish(self, revisions: Sequence[Sequence[Change]]) -> None:
@@ -144,11 +144,11 @@ class Feed:
     async def _wait(self, start: str, end: str, position: int) -> int:
         """Sleep until a matching key is written and return from where to read on."""
         waiter = _Waiter(start, end, position)
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         try:
             await waiter.woken.wait()
         finally:
-            self._waiters.discard(waiter)
+            self._waiters.pop(waiter, None)
         return waiter.position
 
     def _read(self, start: str, end: str, position: int) -> tuple[Sequence[Event], int]:

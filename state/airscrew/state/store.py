@@ -4,7 +4,8 @@ The Store port: etcd's semantics, and no more of them than the engine needs.
 Guarantees, of every implementation (``airscrew.state.testing.check_store`` checks them):
 
 1. Revisions. There is one revision for the whole store; a transaction that writes anything takes the next
-   one, all its writes carry it, and it is never used again, across restarts too.
+   one, all its writes carry it, and it is never used again, across restarts too. Transactions that were asked for
+   at once and do not touch one another may take one revision together.
 2. Transactions are atomic and serializable: the compares are judged and the writes made at one point in time.
    No key is written twice in one transaction: one that puts a key and touches it again is a ``ValueError``.
    One that changes nothing (no operations, or deletes of keys that are not there) takes no revision.

@@ -1,5 +1,8 @@
 """
-Stores by their address: ``memory:``, ``sqlite:PATH`` or ``sqlite:///ABSOLUTE/PATH``.
+Stores by their address.
+
+``memory:``, ``sqlite:PATH`` or ``sqlite:///ABSOLUTE/PATH``, ``etcd://HOST:PORT/PREFIX`` or ``etcds://HOST:PORT/PREFIX``;
+``airscrew.state.etcd.address`` tells what else the last two may say.
 """
 
 from __future__ import annotations
@@ -31,13 +34,13 @@ async def open_store(
 
     Args:
         url: The address.
-        now: The clock that leases end by, in seconds.
+        now: The clock that leases end by, in seconds; those of etcd end by etcd's.
         lock: The lock of a store in a file, when the caller holds it already.
         options: How to keep a store in a file.
 
     Raises:
         UsageError: There is no such kind of store, or its path is no good.
-        StoreError: It cannot be opened; see ``SqliteStore.open``.
+        StoreError: It cannot be opened; see ``SqliteStore.open`` and ``EtcdStore.open``.
     """
     path = store_path(url)
     if path is not None:
@@ -45,6 +48,15 @@ async def open_store(
 
         async with SqliteStore.open(path, now=now, lock=lock, options=options) as store:
             yield store
+        return
+    if _is_etcd(url):
+        from airscrew.state.etcd.address import EtcdAddress
+
+        address = EtcdAddress.parse(url)
+        from airscrew.state.etcd.store import EtcdStore
+
+        async with EtcdStore.open(address) as etcd:
+            yield etcd
         return
     from airscrew.state.memory import MemoryStore
 
@@ -68,10 +80,17 @@ def store_path(url: str) -> Path | None:
             return None
         case "sqlite":
             return _sqlite_path(url, rest)
-        case "etcd":
-            raise UsageError(f"the store {without_secrets(url)} cannot be opened: etcd is not available yet")
+        case "etcd" | "etcds":
+            from airscrew.state.etcd.address import EtcdAddress
+
+            EtcdAddress.parse(url)
+            return None
         case _:
-            raise UsageError(f"no such store: {without_secrets(url)!r}; name sqlite:PATH or memory:")
+            raise UsageError(f"no such store: {without_secrets(url)!r}; name sqlite:PATH, etcd://HOST:PORT or memory:")
+
+
+def _is_etcd(url: str) -> bool:
+    return url.startswith(("etcd:", "etcds:"))
 
 
 def without_secrets(url: str) -> str:

@@ -194,7 +194,9 @@ class KillLoop:
         raise AssertionError("the user was given no answer")
 
     def count_finished(self) -> int:
-        return sum(1 for _ in self.folder.glob("done-*")) + sum(1 for kind in self.accepted.values() if kind == "endless")
+        return sum(1 for _ in self.folder.glob("done-*")) + sum(
+            1 for kind in self.accepted.values() if kind == "endless"
+        )
 
     def request(self, name: str, kind: str, random: Random) -> SubmitRequest:
         done, flag, seconds = self.folder / f"done-{name}", self.folder / f"flag-{name}", random.uniform(0, 0.6)
@@ -215,11 +217,12 @@ class KillLoop:
 
     # The accounts.
 
-    def last_life(self, user: threading.Thread) -> tuple[dict[str, ExecutionView], list[str]]:
+    def last_life(self, user: threading.Thread | None = None) -> tuple[dict[str, ExecutionView], list[str]]:
         """Let an engine live until the user has their answer and all is over, and drain it."""
         with self.engine() as engine:
             self.wait_until_served(engine)
-            user.join(60)
+            if user is not None:
+                user.join(60)
             with Client.connect(home=self.home) as client:
                 end = time.monotonic() + 120
                 views = list(client.list())
@@ -293,10 +296,10 @@ def address(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield ""
         return
-    from tests.support.etcd import running_etcd  # type: ignore[import-not-found]  # there when a test has asked
+    from tests.support.etcd import start_etcd
 
-    with running_etcd(folder) as url:
-        yield url
+    with ExitStack() as stack:
+        yield start_etcd(stack, folder / "etcd").new_url()
 
 
 def loop(kind: str, folder: Path, kills: int, seed: int, tell: Callable[[int], None] = lambda _: None) -> Account:

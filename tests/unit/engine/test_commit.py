@@ -10,6 +10,7 @@ from tests.support.engine_kit import EPOCH, Rig
 from airscrew.engine.controller.commit import Committer, ExecutionGoneError
 from airscrew.engine.controller.fitting import fitted
 from airscrew.engine.controller.live import Live
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.ids import Uid
 from airscrew.idl.phase import Phase
@@ -150,9 +151,9 @@ class TestTrouble:
 
         async with asyncio.TaskGroup() as group:
             task = group.create_task(committer(rig).commit(live))
-            await asyncio.sleep(60)
+            await elapse(60)
             rig.store.down = False
-            await asyncio.sleep(6)
+            await elapse(6)
             assert task.done()
 
         assert task.result()

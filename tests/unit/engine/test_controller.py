@@ -10,6 +10,7 @@ from tests.support.engine_kit import EPOCH, Rig, name_of
 from tests.support.scripted import Count, Scripted, failure, success
 
 from airscrew.engine.executor import NoEffect, TaskContext, TaskStatus
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
 from airscrew.state.records import Stage
@@ -24,7 +25,7 @@ class TestCadence:
         await rig.submit()
 
         async with rig.engine():
-            await asyncio.sleep(3600)
+            await elapse(3600)
 
         assert abs(rig.executor.count("check_task_status") - 360) <= 1
 
@@ -33,9 +34,9 @@ class TestCadence:
         await rig.submit()
 
         async with rig.engine(crash=True):
-            await asyncio.sleep(1234)
+            await elapse(1234)
         async with rig.engine():
-            await asyncio.sleep(3600 - 1234)
+            await elapse(3600 - 1234)
 
         assert abs(rig.executor.count("check_task_status") - 360) <= 1
         assert rig.executor.count("start_task") == 1
@@ -45,7 +46,7 @@ class TestCadence:
         await rig.submit()
 
         async with rig.engine():
-            await asyncio.sleep(600)
+            await elapse(600)
 
         times = rig.executor.times("check_task_status")
         assert max(after - before for before, after in pairwise(times)) <= 10.0 + 1e-6
@@ -56,7 +57,7 @@ class TestCadence:
         await rig.submit()
 
         async with rig.engine():
-            await asyncio.sleep(45)
+            await elapse(45)
 
         assert rig.executor.times("check_task_status") == pytest.approx([EPOCH + 42.0])
 
@@ -66,7 +67,7 @@ class TestCadence:
             await rig.submit(f"n{number}")
 
         async with rig.engine():
-            await asyncio.sleep(9.9)
+            await elapse(9.9)
 
         first = [at for method, _, at in rig.executor.calls if method == "check_task_status"]
         assert len({round(at) for at in first}) >= 4
@@ -78,9 +79,9 @@ class TestWakes:
         await rig.submit()
 
         async with rig.engine() as controller:
-            await asyncio.sleep(1)
+            await elapse(1)
             controller.wake(name_of("a"))
-            await asyncio.sleep(0.1)
+            await elapse(0.1)
 
         assert rig.executor.times("check_task_status") == [EPOCH + 1]
 
@@ -89,10 +90,10 @@ class TestWakes:
         await rig.submit()
 
         async with rig.engine() as controller:
-            await asyncio.sleep(1)
+            await elapse(1)
             controller.wake_key(rig.key())
             controller.wake_key("aunknown")
-            await asyncio.sleep(0.1)
+            await elapse(0.1)
 
         assert rig.executor.count("check_task_status") == 1
 
@@ -106,7 +107,7 @@ class TestWakes:
 
         rig.executor.will("start_task", wake_and_run)
         async with rig.engine():
-            await asyncio.sleep(1)
+            await elapse(1)
 
         assert rig.executor.count("check_task_status") == 1
 
@@ -121,7 +122,7 @@ class TestWakes:
         rig.executor.will("start_task", replace(failure(Count()), delay=0.0), wake_by_key)
         await rig.submit()
         async with rig.engine():
-            await asyncio.sleep(1)
+            await elapse(1)
 
         assert rig.executor.count("start_task") == 2
         assert rig.executor.count("check_task_status") == 1
@@ -131,11 +132,11 @@ class TestWakes:
         await rig.submit()
 
         async with rig.engine() as controller:
-            await asyncio.sleep(1)
+            await elapse(1)
             thread = threading.Thread(target=controller.wake, args=(name_of("a"),))
             thread.start()
             thread.join()
-            await asyncio.sleep(0.1)
+            await elapse(0.1)
 
         assert rig.executor.count("check_task_status") == 1
 
@@ -145,7 +146,7 @@ class TestWakes:
         await rig.submit()
 
         async with rig.engine():
-            await asyncio.sleep(15)
+            await elapse(15)
 
         assert (await rig.record()).phase is Phase.SUCCESS
 
@@ -162,7 +163,7 @@ class TestWakes:
         await rig.submit("quiet")
 
         async with rig.engine(workers=1) as controller:
-            await asyncio.sleep(0.1)
+            await elapse(0.1)
             controller.wake(name_of("noisy"))
             controller.wake(name_of("quiet"))
             while (await rig.record("quiet")).stage is not Stage.DONE:  # noqa: ASYNC110 - the loop is never idle here
@@ -177,9 +178,9 @@ class TestRequests:
         await rig.submit()
 
         async with rig.engine():
-            await asyncio.sleep(1)
+            await elapse(1)
             await rig.ask("a", "kill", reason="enough")
-            await asyncio.sleep(1)
+            await elapse(1)
 
         record = await rig.record()
         assert (record.stage, record.phase) == (Stage.DONE, Phase.ABORTED)
@@ -196,7 +197,7 @@ class TestRequests:
 
         rig.store.before_txn = kill_meanwhile
         async with rig.engine():
-            await asyncio.sleep(1)
+            await elapse(1)
 
         assert (await rig.record()).phase is Phase.ABORTED
         assert rig.executor.gone == {rig.key()}
@@ -213,7 +214,7 @@ class TestRequests:
 
         rig.store.before_txn = kill_meanwhile
         async with rig.engine():
-            await asyncio.sleep(1)
+            await elapse(1)
 
         assert (await rig.record()).phase is Phase.SUCCESS
         assert await rig.below(keys.REQUESTS) == {}
@@ -224,7 +225,7 @@ class TestRequests:
         await rig.ask("a", "kill")
 
         async with rig.engine():
-            await asyncio.sleep(1)
+            await elapse(1)
 
         assert (await rig.record()).phase is Phase.ABORTED
         assert rig.executor.calls == []
@@ -234,7 +235,7 @@ class TestRequests:
         await rig.ask("ghost", "kill")
 
         async with rig.engine():
-            await asyncio.sleep(1)
+            await elapse(1)
 
         assert await rig.below(keys.REQUESTS) == {}
 
@@ -243,14 +244,14 @@ class TestRequests:
         await rig.submit()
 
         async with rig.engine():
-            await asyncio.sleep(1)
+            await elapse(1)
             rig.store.down = True
             await rig.ask("a", "kill")
             await rig.store.inner.txn([], [Put("other", b"")])
             await rig.store.inner.compact(10_000)
-            await asyncio.sleep(5)
+            await elapse(5)
             rig.store.down, rig.store.fail_ranges = False, 1
-            await asyncio.sleep(10)
+            await elapse(10)
 
         assert (await rig.record()).phase is Phase.ABORTED
 
@@ -261,8 +262,8 @@ class TestRequests:
 
         async with rig.engine():
             await rig.store.inner.txn([], [Put(key, b"\xff")])
-            await asyncio.sleep(1)
+            await elapse(1)
             await rig.ask("a", "kill")
-            await asyncio.sleep(1)
+            await elapse(1)
 
         assert (await rig.record()).phase is Phase.ABORTED

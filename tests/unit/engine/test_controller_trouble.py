@@ -8,6 +8,7 @@ from tests.support.scripted import Count, failure, success
 
 from airscrew.engine.executor import TaskContext, TaskStatus
 from airscrew.engine.machine import Policy
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
 from airscrew.state.records import Stage
@@ -25,7 +26,7 @@ class TestTrouble:
         rig.executor.ends["good"] = success
 
         async with rig.engine():
-            await asyncio.sleep(60)
+            await elapse(60)
 
         assert (await rig.record("good")).phase is Phase.SUCCESS
         assert rig.executor.count("start_task", "bad") == 0
@@ -36,7 +37,7 @@ class TestTrouble:
         await rig.store.inner.txn([], [Put(keys.record_key(bad), b"{not json")])
 
         async with rig.engine():
-            await asyncio.sleep(3600)
+            await elapse(3600)
 
         assert 5 < len(caplog.records) < 25
 
@@ -45,19 +46,51 @@ class TestTrouble:
         await rig.submit()
 
         async with rig.engine():
-            await asyncio.sleep(30)
+            await elapse(30)
             rig.store.down = True
             rig.executor.ends["a"] = success
-            await asyncio.sleep(60)
+            await elapse(60)
             rig.store.down = False
-            await asyncio.sleep(20)
+            await elapse(20)
 
         assert (await rig.record()).phase is Phase.SUCCESS
         assert rig.executor.count("start_task") == 1
         assert await rig.ledger() == []
 
+    async def test_an_executor_that_is_down_for_hours_has_nobody_quarantined(self) -> None:
+        rig = Rig()
+        for number in range(15):
+            await rig.submit(f"n{number}")
+
+        async with rig.engine():
+            await elapse(60)
+            rig.executor.down = True
+            await elapse(3 * 3600)
+            breaker = rig.gate.breaker(rig.clock.now())
+            quarantined = [number for number in range(15) if (await rig.record(f"n{number}")).quarantine]
+            rig.executor.down = False
+            for number in range(15):
+                rig.executor.ends[f"n{number}"] = success
+            await elapse(600)
+
+        assert (breaker != "", quarantined) == (True, [])
+        assert {(await rig.record(f"n{number}")).phase for number in range(15)} == {Phase.SUCCESS}
+
+    async def test_a_few_broken_ones_among_healthy_ones_are_quarantined(self) -> None:
+        rig = Rig()
+        for number in range(15):
+            await rig.submit(f"n{number}")
+        for number in range(12):
+            rig.executor.broken.add(f"n{number}")
+
+        async with rig.engine():
+            await elapse(3600)
+
+        found = {number for number in range(15) if (await rig.record(f"n{number}")).quarantine}
+        assert found == set(range(12))
+
     async def test_a_crash_at_any_write_never_makes_a_second_job(self) -> None:
-        for crash_at in range(1, 9):
+        for crash_at in range(1, 9):  # every write of its life
             rig = Rig(finalizes=True)
             rig.executor.ends["a"] = success
             await rig.submit()
@@ -71,7 +104,7 @@ class TestTrouble:
                 await _run_until_it_dies(rig)
             rig.store.before_txn = None
             async with rig.engine():
-                await asyncio.sleep(60)
+                await elapse(60)
 
             assert rig.executor.jobs == {rig.key(): 1}, crash_at
             assert (await rig.record()).phase is Phase.SUCCESS
@@ -84,7 +117,7 @@ class TestTrouble:
 
         async def slow(context: TaskContext[Count], template: object) -> object:
             started.set()
-            await asyncio.sleep(5)
+            await elapse(5)
             return await original(context, template)
 
         rig.executor.start_task = slow  # type: ignore[assignment,method-assign]
@@ -109,7 +142,7 @@ class TestSlots:
             await rig.submit(f"n{number}")
             rig.executor.ends[f"n{number}"] = end
         async with rig.engine():
-            await asyncio.sleep(300)
+            await elapse(300)
 
         assert most == 3
         assert [(await rig.record(f"n{number}")).phase for number in range(20)] == [Phase.SUCCESS] * 20
@@ -118,12 +151,12 @@ class TestSlots:
         rig = Rig(limit=1)
         await rig.submit("z")
         async with rig.engine(crash=True):
-            await asyncio.sleep(1)
+            await elapse(1)
         for name in "abcdef":
             await rig.submit(name)
 
         async with rig.engine():
-            await asyncio.sleep(60)
+            await elapse(60)
             assert rig.gate.live == 1
 
         assert rig.executor.count("start_task") == 1
@@ -132,14 +165,14 @@ class TestSlots:
         rig = Rig(limit=1)
         await rig.submit("running")
         async with rig.engine() as controller:
-            await asyncio.sleep(1)
+            await elapse(1)
             for name in ("first", "second"):
                 await rig.submit(name)
-                await asyncio.sleep(0.1)
+                await elapse(0.1)
             rig.executor.ends["running"] = success
             await rig.ask("first", "kill")
             controller.wake(name_of("running"))
-            await asyncio.sleep(5)
+            await elapse(5)
 
         assert rig.executor.count("start_task", "second") == 1
 
@@ -147,12 +180,12 @@ class TestSlots:
         rig = Rig(limit=1, policy=Policy(retry_delay=300.0))
         await rig.submit("a")
         async with rig.engine() as controller:
-            await asyncio.sleep(1)
+            await elapse(1)
             rig.executor.will("check_task_status", failure(Count()))
             await rig.submit("b")
-            await asyncio.sleep(0.1)
+            await elapse(0.1)
             controller.wake(name_of("a"))
-            await asyncio.sleep(5)
+            await elapse(5)
 
         assert rig.executor.count("start_task", "b") == 1
 
@@ -166,7 +199,7 @@ class TestMemory:
             rig.executor.ends[name] = success
 
         async with rig.engine() as controller:
-            await asyncio.sleep(60)
+            await elapse(60)
             statistics = controller.queue.statistics()
             kept = (controller._lives, controller._requests, controller._by_key, controller._failures)
             assert [len(one) for one in kept] == [0, 0, 0, 0]
@@ -179,7 +212,7 @@ class TestMemory:
         await rig.submit()
 
         async with rig.engine():
-            await asyncio.sleep(60)
+            await elapse(60)
 
         page = await rig.store.inner.range("", "\x7f")
         assert {item.key.split("/")[0] for item in page.items} == {"spec", "record", "event"}
@@ -192,5 +225,5 @@ class _CrashError(BaseException):
 
 async def _run_until_it_dies(rig: Rig) -> None:
     async with rig.engine():
-        await asyncio.sleep(30)
+        await elapse(30)
         raise _CrashError

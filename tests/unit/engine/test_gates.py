@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from airscrew.engine.controller.gates import (
-    BREAKER_FAILURES,
+    BREAKER_EXECUTIONS,
     BREAKER_OPEN_SECONDS,
-    BREAKER_WINDOW_SECONDS,
+    BREAKER_QUIET_SECONDS,
     Gate,
 )
 from airscrew.idl.ids import ExecutionId
@@ -123,29 +123,49 @@ def test_the_line_is_empty_again_when_all_have_gone() -> None:
     assert not hall.gate._holders
 
 
-def test_troubles_of_many_within_a_minute_open_the_breaker() -> None:
+def test_many_in_trouble_at_once_while_none_comes_through_open_the_breaker() -> None:
     gate = Hall(None).gate
 
-    calm = [gate.trouble(float(n)) for n in range(BREAKER_FAILURES)]
+    calm = [gate.trouble(of(f"n{n}"), float(n)) for n in range(BREAKER_EXECUTIONS)]
 
-    assert calm == [True] * (BREAKER_FAILURES - 1) + [False]
+    assert calm == [True] * (BREAKER_EXECUTIONS - 1) + [False]
     assert "in trouble" in gate.why_closed(of("x"), 10.0)
-    assert "in trouble" in gate.breaker(10.0)
+    assert "10 executions in trouble" in gate.breaker(10.0)
 
 
-def test_troubles_that_lie_apart_do_not() -> None:
+def test_one_that_fails_again_and_again_is_alone_in_its_trouble() -> None:
     gate = Hall(None).gate
 
-    calm = [gate.trouble(n * BREAKER_WINDOW_SECONDS) for n in range(100)]
+    assert all(gate.trouble(of("broken"), float(n)) for n in range(100))
 
-    assert all(calm)
-    assert len(gate._troubles) <= 2
+
+def test_while_others_come_through_each_trouble_is_its_own() -> None:
+    gate = Hall(None).gate
+    for number in range(50):
+        gate.well(of("healthy"), number * 10.0)
+
+        assert gate.trouble(of(f"n{number}"), number * 10.0 + 5.0)
+
+    assert gate.breaker(500.0) == ""
+
+
+def test_who_comes_through_is_forgotten_and_so_is_who_is_done() -> None:
+    gate = Hall(None).gate
+    names = [f"n{n}" for n in range(BREAKER_EXECUTIONS - 1)]
+    for name in names:
+        gate.trouble(of(name), 0.0)
+
+    gate.well(of("n0"), 0.0)
+    gate.forget(of("n1"))
+
+    assert gate.trouble(of("late"), BREAKER_QUIET_SECONDS + 1)
+    assert len(gate._troubled) == BREAKER_EXECUTIONS - 2
 
 
 def test_the_breaker_closes_by_itself() -> None:
     gate = Hall(None).gate
-    for _ in range(BREAKER_FAILURES):
-        gate.trouble(0.0)
+    for number in range(BREAKER_EXECUTIONS):
+        gate.trouble(of(f"n{number}"), 0.0)
 
     assert gate.is_open(BREAKER_OPEN_SECONDS - 1)
     assert gate.why_closed(of("x"), BREAKER_OPEN_SECONDS) == ""

@@ -9,14 +9,16 @@ from random import Random
 import msgspec
 import pytest
 from tests.support.faulty_store import FaultyStore
+from typing_extensions import override
 
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.outbox import FileSink, Limits, LogSink, MemorySink, Outbox, RefusedError
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.ids import AttemptKey, Uid
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
 from airscrew.state.records import PhaseEvent
-from airscrew.state.store import Put, prefix_end
+from airscrew.state.store import Compare, Operation, Page, Put, TxnResult, prefix_end
 
 pytestmark = pytest.mark.virtual_time(limit_seconds=1_000_000)
 
@@ -79,6 +81,7 @@ class Moody(MemorySink):
         self.tries = 0
         self.at_once = 0
 
+    @override
     async def deliver(self, events: Sequence[PhaseEvent]) -> None:
         self.tries += 1
         self.at_once += 1
@@ -88,7 +91,7 @@ class Moody(MemorySink):
             if isinstance(mood, Exception):
                 raise mood
             if isinstance(mood, float):
-                await asyncio.sleep(mood)
+                await elapse(mood)
             await super().deliver(events)
         finally:
             self.at_once -= 1
@@ -134,7 +137,7 @@ class TestDelivery:
         box, first, second = Box(), MemorySink(), MemorySink()
         await box.write_many(3)
         async with box.open(first):
-            await asyncio.sleep(0.1)
+            await elapse(0.1)
 
         async with box.open(second) as outbox:
             await outbox.flush(5)
@@ -145,9 +148,10 @@ class TestDelivery:
         box, sink = Box(), MemorySink()
         for number in range(2, 1302):
             await box.write(event("x", number), sequence=number)
-        original, pages = box.store.range, []
+        original = box.store.range
+        pages: list[Page] = []
 
-        async def write_between_pages(start: str, end: str, *, limit: int = 1000):
+        async def write_between_pages(start: str, end: str, *, limit: int = 1000) -> Page:
             page = await original(start, end, limit=limit)
             if not pages:
                 await box.write(event("low", 1), sequence=1)
@@ -157,7 +161,7 @@ class TestDelivery:
 
         box.store.range = write_between_pages  # type: ignore[method-assign]
         async with box.open(sink):
-            await asyncio.sleep(5)
+            await elapse(5)
 
         assert len(pages) >= 2
         assert {"low-1", "high-1"} <= set(ids(sink))
@@ -182,10 +186,10 @@ class TestErasing:
         quick, slow = MemorySink("quick"), Moody(lambda _: OSError("down"))
         await box.write_many(3)
         async with box.open(quick, slow):
-            await asyncio.sleep(30)
+            await elapse(30)
             assert len(await box.kept()) == 3
             slow.mood = len
-            await asyncio.sleep(120)
+            await elapse(120)
             assert await box.kept() == []
 
         assert ids(quick) == ids(slow)
@@ -194,7 +198,7 @@ class TestErasing:
         box = Box()
         await box.write_many(3)
         async with box.open():
-            await asyncio.sleep(3)
+            await elapse(3)
 
         assert await box.kept() == []
 
@@ -204,7 +208,7 @@ class TestErasing:
         written: list[set[str]] = []
         box.store.before_txn = lambda operations: written.append({type(one).__name__ for one in operations})
         async with box.open(sink):
-            await asyncio.sleep(3)
+            await elapse(3)
 
         assert written == [{"Put", "DeleteRange"}]
 
@@ -216,14 +220,14 @@ class TestErasing:
             await box.store.inner.txn([], [])
             original = box.store.inner.txn
 
-            async def write_first(compares: object, operations: Sequence[object]):
+            async def write_first(compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:
                 box.store.inner.txn = original  # type: ignore[method-assign]
                 await box.write(event("late", 3), sequence=3)
-                return await original(compares, operations)  # type: ignore[arg-type]
+                return await original(compares, operations)
 
-            box.store.inner.txn = write_first  # type: ignore[assignment,method-assign]
+            box.store.inner.txn = write_first  # type: ignore[method-assign]
             await outbox.flush(5)
-            await asyncio.sleep(5)
+            await elapse(5)
 
         assert "late-3" in ids(sink)
 
@@ -232,7 +236,7 @@ class TestErasing:
         for number in range(0, 600, 2):
             await box.write(event("x", number), sequence=number)
         async with box.open(sink) as outbox:
-            await asyncio.sleep(30)
+            await elapse(30)
             kept = outbox.statistics().kept
 
         assert (await box.kept(), kept) == ([], 0)
@@ -243,7 +247,7 @@ class TestTrouble:
         box, quick, slow = Box(), MemorySink("quick"), Moody(lambda _: 3600.0)
         async with box.open(quick, slow) as outbox:
             await box.write_many(3)
-            await asyncio.sleep(1)
+            await elapse(1)
             waiting = outbox.statistics().sinks["moody"].waiting
 
         assert (len(quick.events), waiting) == (3, 3)
@@ -276,9 +280,9 @@ class TestTrouble:
         await box.write_many(1)
         async with box.open(sink):
             box.store.down = True
-            await asyncio.sleep(20)
+            await elapse(20)
             box.store.down = False
-            await asyncio.sleep(60)
+            await elapse(60)
 
         assert len(await box.kept(keys.DEAD_EVENTS)) == 1
 
@@ -301,9 +305,9 @@ class TestTrouble:
             await outbox.flush(5)
             box.store.down = True
             await box.write_many(2, start=2)
-            await asyncio.sleep(10)
+            await elapse(10)
             box.store.down = False
-            await asyncio.sleep(120)
+            await elapse(120)
 
         assert ids(sink) == ["x-0", "x-1", "x-2", "x-3"]
 
@@ -315,9 +319,9 @@ class TestTrouble:
             box.store.down = True
             await box.write_many(2, start=2)
             await box.store.inner.compact(10_000)
-            await asyncio.sleep(10)
+            await elapse(10)
             box.store.down, box.store.fail_ranges = False, 1
-            await asyncio.sleep(120)
+            await elapse(120)
 
         assert ids(sink) == ["x-0", "x-1", "x-2", "x-3"]
 
@@ -331,14 +335,14 @@ class TestTrouble:
 
 class TestLimits:
     @pytest.mark.parametrize(
-        "limits", [Limits(max_events=2), Limits(max_bytes=600), Limits(max_age_seconds=100.0)], ids=str
+        "limits", [Limits(max_events=2), Limits(max_bytes=400), Limits(max_age_seconds=100.0)], ids=str
     )
     async def test_over_its_limits_the_oldest_are_dropped_and_the_sink_is_told(self, limits: Limits) -> None:
         box, sink = Box(limits), Moody(lambda _: OSError("down"))
         for number in range(5):
             await box.write(event("x", number, EPOCH if number < 3 else EPOCH + 500))
         async with box.open(sink) as outbox:
-            await asyncio.sleep(200)
+            await elapse(200)
             dropped = outbox.statistics().dropped
             sink.mood = len
             await outbox.flush(120)
@@ -353,7 +357,7 @@ class TestLimits:
         async with box.open(sink) as outbox:
             for number in range(4):
                 await box.write(event("x", number))
-                await asyncio.sleep(5)
+                await elapse(5)
             sink.mood = len
             await outbox.flush(120)
 
@@ -363,7 +367,7 @@ class TestLimits:
         box, slow, quick = Box(Limits(max_events=1)), Moody(lambda _: OSError("down")), MemorySink("quick")
         async with box.open(slow, quick):
             await box.write_many(5)
-            await asyncio.sleep(10)
+            await elapse(10)
 
         assert ids(quick) == [f"x-{n}" for n in range(5)]
 

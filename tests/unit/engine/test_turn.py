@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 import pytest
 from tests.support.engine_kit import EPOCH, Rig
@@ -11,6 +9,7 @@ from airscrew.engine.controller.ports import Outcome
 from airscrew.engine.controller.turn import CALLS_LIMIT
 from airscrew.engine.errors import PermanentError, RetryableError
 from airscrew.engine.executor import AtMostOnce, Findable, Found, NoEffect, NotStarted, StillThere, TaskStatus
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.phase import Phase, TaskInfo
 from airscrew.state import keys
@@ -142,7 +141,7 @@ class TestStart:
         turns = rig.turns()
 
         await turns.take(live)
-        await asyncio.sleep(60)
+        await elapse(60)
         await turns.take(live)
 
         assert live.record.error is not None
@@ -191,7 +190,7 @@ class TestUnknownStart:
         rig.executor.will("kill_task", StillThere(Count(job="b")))
         await turns.take(live)
 
-        await asyncio.sleep(2)
+        await elapse(2)
         await turns.take(live)
 
         assert rig.executor.count("kill_task") == 2

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 import pytest
 from tests.support.engine_kit import EPOCH, Rig, name_of, phases
@@ -10,7 +8,8 @@ from tests.support.scripted import Count, Scripted, failure, success
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ports import CacheAnswer, Outcome
 from airscrew.engine.executor import AtMostOnce, StillThere, TaskStatus
-from airscrew.engine.machine import Policy, Told
+from airscrew.engine.machine import Told
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.phase import Phase, TaskInfo
 from airscrew.state import keys
@@ -254,7 +253,7 @@ class TestCache:
         turns, live = rig.turns(), rig.live(cache=self.CACHED)
         rig.executor.will("start_task", TimeoutError())
         await turns.take(live)
-        await asyncio.sleep(2)
+        await elapse(2)
 
         await turns.take(live)
 
@@ -280,27 +279,12 @@ class TestSlots:
         turns = rig.turns()
         rig.executor.will("start_task", TimeoutError())
         await turns.take(live)
-        await asyncio.sleep(2)
+        await elapse(2)
 
         await turns.take(live)
 
         assert live.record.stage is Stage.DONE
         assert rig.gate.live == 0
-
-    async def test_many_executions_in_trouble_open_the_breaker_instead(self) -> None:
-        rig = Rig(policy=Policy(check_failures=1))
-        turns = rig.turns()
-        lives = [rig.live(f"n{number}") for number in range(12)]
-        for live in lives:
-            await turns.take(live)
-        rig.executor.will("check_task_status", *[OSError("down")] * 12)
-
-        for live in lives:
-            live.woken = True
-            await turns.take(live)
-
-        assert sum(1 for live in lives if live.record.quarantine) < 12
-        assert rig.gate.breaker(rig.clock.now())
 
 
 def _error() -> ExecutionError:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
 
-from airscrew.engine.controller.watchdog import Offence, Watchdog
+from airscrew.engine.controller.watchdog import Offence, Watchdog, starved_seconds
 
 
 def block(seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    """Use the processor so long, however busy the machine is."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
         pass
 
 
@@ -28,6 +30,24 @@ async def test_a_plugin_that_blocks_the_loop_is_named_with_its_stack() -> None:
     assert [one.executor for one in offences] == ["rude"]
     assert offences[0].seconds >= 0.3
     assert "block(0.3)" in offences[0].stack
+
+
+async def test_a_machine_without_a_free_processor_is_no_offence() -> None:
+    offences: list[Offence] = []
+    starved = iter([1.0, 1.5])
+
+    async def slow() -> None:
+        block(0.02)
+
+    watchdog = Watchdog(offences.append, limit=0.01, starved=lambda _: next(starved))
+    await watchdog.timed("slow", slow())
+
+    assert offences == []
+
+
+def test_the_kernel_tells_how_long_a_thread_has_waited() -> None:
+    assert 0.0 <= starved_seconds(threading.get_native_id()) < 3600.0
+    assert starved_seconds(0) == 0.0
 
 
 async def test_waiting_is_no_offence() -> None:

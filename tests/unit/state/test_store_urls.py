@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from airscrew.state.urls import open_store, store_path, without_secrets
     ("url", "path"),
     [
         ("memory:", None),
+        ("etcd://localhost", None),
+        ("etcds://a:1,b:2/prefix?user=me", None),
         ("sqlite:state.db", Path.cwd() / "state.db"),
         ("sqlite:/abs/state.db", Path("/abs/state.db")),
         ("sqlite:///abs/state.db", Path("/abs/state.db")),
@@ -26,8 +29,8 @@ def test_an_address_names_a_file_or_none(url: str, path: Path | None) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("etcd://user:secret@host:2379", "etcd://host:2379 cannot be opened: etcd is not available yet"),
-        ("postgres://me:secret@host/db", "no such store: 'postgres://host/db'; name sqlite:PATH or memory:"),
+        ("etcd://user:secret@host:2379", "no user and password before host:2379"),
+        ("postgres://me:secret@host/db", "no such store: 'postgres://host/db'; name sqlite:PATH"),
         ("state.db", "no such store: 'state.db'"),
         ("memory:x", "no such store"),
         ("sqlite:", "no file in"),
@@ -61,6 +64,16 @@ async def test_a_store_in_a_file_keeps_what_it_was_given(tmp_path: Path) -> None
     assert found is not None
     assert found.value == b"1"
     assert (tmp_path / "new" / "state.db").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_store_in_etcd_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("airscrew.state.etcd.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "aetcd", None)
+
+    with pytest.raises(UsageError, match=r"pip install 'airscrew\[etcd\]'"):
+        async with open_store("etcd://127.0.0.1:1"):
+            pass
 
 
 async def test_a_store_in_memory_forgets() -> None:

@@ -145,7 +145,7 @@ async def check_store(settings: EngineSettings) -> list[Finding]:
         engine = await served_by(settings)
         if engine is not None:
             return [_finding("store", f"process {engine.pid} ({engine.version}) is its engine and answers")]
-        if not settings.store_file.exists():
+        if settings.keeps_file and not settings.store_file.exists():
             return [_finding("store", f"{settings.store_file} is not there yet; the first run makes it")]
         async with open_store(settings.store_url) as store:
             found = await store.status()

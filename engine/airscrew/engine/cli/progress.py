@@ -50,9 +50,11 @@ class Reporter(Protocol):
 class PlainReporter(Reporter):
     """Writes a line for each change."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, show_state: bool = False) -> None:
         self._stream = stream
+        self._show_state = show_state
         self._told: dict[str, tuple[object, ...]] = {}
+        self._states: dict[str, str] = {}
         self._links: set[str] = set()
         self._rest = b""
 
@@ -67,6 +69,13 @@ class PlainReporter(Reporter):
             if link.uri not in self._links:
                 self._links.add(link.uri)
                 self.note(f"{view.execution}: {link.name}: {link.uri}")
+        self._tell_state(view)
+
+    def _tell_state(self, view: ExecutionView) -> None:
+        state = render.one_line_json(view.custom_state) if self._show_state and view.custom_state is not None else ""
+        if state and self._states.get(view.execution) != state:
+            self._states[view.execution] = state
+            self.note(f"{view.execution}: state {state}")
 
     @override
     def log(self, data: bytes) -> None:
@@ -96,8 +105,8 @@ class PlainReporter(Reporter):
 class TerminalReporter(PlainReporter):
     """Keeps one line that moves below what is written."""
 
-    def __init__(self, stream: TextIO, now: Callable[[], float]) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: TextIO, now: Callable[[], float], *, show_state: bool = False) -> None:
+        super().__init__(stream, show_state=show_state)
         self._now = now
         self._frame = 0
         self._line = ""
@@ -110,6 +119,7 @@ class TerminalReporter(PlainReporter):
             if link.uri not in self._links:
                 self._links.add(link.uri)
                 self.note(f"{link.name}: {link.uri}")
+        self._tell_state(view)
         self.tick()
 
     @override
@@ -136,8 +146,8 @@ class TerminalReporter(PlainReporter):
 class RichReporter(TerminalReporter):
     """The same with rich's spinner."""
 
-    def __init__(self, stream: TextIO, now: Callable[[], float]) -> None:
-        super().__init__(stream, now)
+    def __init__(self, stream: TextIO, now: Callable[[], float], *, show_state: bool = False) -> None:
+        super().__init__(stream, now, show_state=show_state)
         from rich.console import Console
 
         self._console = Console(file=stream, highlight=False)
@@ -170,15 +180,15 @@ def describe(view: ExecutionView) -> str:
     if view.attempt > 0:
         parts.append(f"attempt {view.attempt + 1}/{max(view.max_attempts, view.attempt + 1)}")
     if view.reason and not view.quarantined:
-        parts.append(render.cut(view.reason, 200))
+        parts.append(render.cut(render.headline(view.reason), 200))
     return " · ".join(parts)
 
 
-def make_reporter(stream: TextIO, now: Callable[[], float]) -> Reporter:
-    """Choose the reporter that suits a stream."""
+def make_reporter(stream: TextIO, now: Callable[[], float], *, show_state: bool = False) -> Reporter:
+    """Choose the reporter that suits a stream; with ``show_state`` it also tells custom state when that changes."""
     if not stream.isatty():
-        return PlainReporter(stream)
+        return PlainReporter(stream, show_state=show_state)
     try:
-        return RichReporter(stream, now)
+        return RichReporter(stream, now, show_state=show_state)
     except ImportError:
-        return TerminalReporter(stream, now)
+        return TerminalReporter(stream, now, show_state=show_state)

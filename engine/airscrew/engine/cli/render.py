@@ -50,6 +50,11 @@ def as_data(value: object, output: str) -> str:
     return msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode()
 
 
+def one_line_json(value: object) -> str:
+    """Write a value as JSON in one line."""
+    return msgspec.json.encode(plain(value)).decode()
+
+
 def as_object(view: ExecutionView, outputs: OutputsView | None) -> dict[str, object]:
     """Return an execution as data: its view, and its outputs as values by name."""
     result = cast("dict[str, object]", plain(view))
@@ -129,3 +134,12 @@ def cut(text: str, width: int = 60) -> str:
     """Cut a text to one line of a width."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def headline(text: str) -> str:
+    """Return what an error says, without the traceback before it: flytekit's message, or a traceback's last line."""
+    if text.startswith("Trace:") and "Message:" in text:
+        return text.rpartition("Message:")[2].strip() or text
+    if text.startswith("Traceback (most recent call last):"):
+        return text.strip().rpartition("\n")[2].strip()
+    return text

@@ -110,6 +110,9 @@ def run(arguments: Sequence[str], app: App | None = None) -> int:
         result = cli.main(list(arguments), prog_name="airscrew", standalone_mode=False, obj=app or App())
     except click.exceptions.Exit as request:
         return request.exit_code
+    except SystemExit as request:
+        # Click ends so, and never else here, when nobody reads the output; it has silenced the streams.
+        return ExitCode.BROKEN_PIPE if request.code == 1 else ExitCode.SYSTEM_FAILURE
     except click.ClickException as error:
         return _fail(error.format_message(), ExitCode.USAGE)
     except (click.Abort, KeyboardInterrupt):

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -60,6 +61,7 @@ class RunOptions:
     detach: bool = False
     resume: bool = False
     with_logs: bool = True
+    show_state: bool = False
     output: str = "text"
 
 
@@ -89,8 +91,13 @@ def to_request(options: RunOptions, prepared: Prepared) -> SubmitRequest:
         timeouts=timeouts(options.timeout),
         cache_overwrite=options.cache_overwrite,
         cache_skip=options.no_cache,
-        output_prefix=options.output_prefix,
+        output_prefix=_located(options.output_prefix),
     )
+
+
+def _located(place: str) -> str:
+    """Return a location as the engine takes it: a path that was typed is below the folder of this terminal."""
+    return str(Path(place).expanduser().absolute()) if place and "://" not in place else place
 
 
 def timeouts(values: tuple[str, ...]) -> dict[str, float]:
@@ -160,7 +167,7 @@ async def drive(
         options: How to print, and whether to wait.
         begin: Submits and returns ``namespace/name``; called again when the engine went away before it answered.
     """
-    reporter = make_reporter(sys.stderr, app.now)
+    reporter = make_reporter(sys.stderr, app.now, show_state=options.show_state)
     driver = _Driver(app, settings, work, options, reporter)
     try:
         async with signals() as keyboard:
@@ -277,7 +284,7 @@ def ending(view: ExecutionView) -> str:
 async def resume_all(app: App, options: RunOptions) -> int:
     """Go on with everything that is unfinished, and return the worst exit code."""
     settings = for_run(app.settings())
-    reporter = make_reporter(sys.stderr, app.now)
+    reporter = make_reporter(sys.stderr, app.now, show_state=options.show_state)
     try:
         async with signals() as keyboard, working(app, settings, WorkScope.everything()) as session:
             if not session.is_own:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from airscrew.engine.api.address import Address, UnixAddress, is_answering, parse_address, socket_beside
 from airscrew.engine.api.model import ApiError, EngineApi
+from airscrew.engine.cli.log import show_warnings
 from airscrew.state.errors import StoreBusyError
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ async def _own_or_remote(
     stack: AsyncExitStack,
     open_own: Callable[[], AbstractAsyncContextManager[EngineApi]],
 ) -> Session:
+    show_warnings()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + BUSY_SECONDS
     while True:

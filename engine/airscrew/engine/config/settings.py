@@ -131,6 +131,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return store_path(self.store_url) or self.home_path / "state.db"
 
     @property
+    def keeps_file(self) -> bool:
+        """Whether the store is a file of this machine."""
+        return self.store_url.startswith("sqlite:")
+
+    @property
     def data_uri(self) -> str:
         """Where outputs go."""
         return self.data_prefix or (self.home_path / "data").as_uri()

@@ -236,9 +236,10 @@ class Calls:
     async def _find(self, live: Live, host: Host) -> Fact:
         executor = host.executor
         context = self._context(live, executor)
+        asked_at = self.clock.now()
         found = cast("Sequence[AnyFound]", await host.call("find", context))
         if not found:
-            return JobsFound(None)
+            return JobsFound(None, asked_at=asked_at)
         first, *twins = sorted(found, key=lambda one: one.created_at)
         for twin in twins:
             if not await host.kill_until_gone(context, twin.state, "a twin of the same attempt"):
@@ -253,7 +254,7 @@ class Calls:
             return JobGone()
         if isinstance(answer, StillThere):
             there = cast("StillThere[object]", answer)
-            return JobStillThere(encode_state(there.state, executor.id), there.check_after)
+            return JobStillThere(encode_state(there.state, executor.id), there.check_after, executor.state_version)
         return CallFailed(f"kill_task of {executor.id} returned {type(answer).__name__}: Gone or StillThere")
 
     async def _cache_lookup(self, live: Live) -> Fact:

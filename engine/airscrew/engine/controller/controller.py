@@ -220,6 +220,10 @@ class Controller:
             self.queue.add_after(execution, max(until - self.clock.now(), 0.0))
 
     def _put_off(self, execution: ExecutionId) -> None:
+        live = self._lives.get(execution)
+        if live is not None and live.requests:
+            # They are still in the store and nobody tells of them again: they wait for the next turn.
+            self._requests[execution] = {**live.requests, **self._requests.get(execution, {})}
         self._forget(execution)
         failures = self._failures[execution] = self._failures.get(execution, 0) + 1
         pause = min(TURN_RETRY_SECONDS * 2.0 ** min(failures - 1, 30), TURN_RETRY_CAP_SECONDS)

@@ -3,22 +3,25 @@ What holds starts back: an executor's concurrency, and its breaker.
 
 Slots are handed out first come, first served, and are counted from the records: an execution that may have something
 outside
-holds one, after a restart too. The breaker of an executor opens when many of its executions would be quarantined at
-once:
-then the executor is in trouble, not they.
+holds one, after a restart too. The breaker of an executor opens when many of its executions fail at once and none comes
+through: then the executor is in trouble, not they.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 
 from airscrew.idl.ids import ExecutionId
 
-BREAKER_FAILURES = 10
-BREAKER_WINDOW_SECONDS = 60.0
+BREAKER_EXECUTIONS = 10
+"""So many executions in trouble at once may be the executor's trouble."""
+
+BREAKER_QUIET_SECONDS = 60.0
+"""One call that came through within this time says that it is not."""
+
 BREAKER_OPEN_SECONDS = 30.0
 
 
@@ -36,7 +39,8 @@ class Gate:
     wake: Callable[[ExecutionId], None]
     _holders: set[ExecutionId] = field(default_factory=set[ExecutionId])
     _line: OrderedDict[ExecutionId, None] = field(default_factory=OrderedDict[ExecutionId, None])
-    _troubles: deque[float] = field(default_factory=deque[float])
+    _troubled: set[ExecutionId] = field(default_factory=set[ExecutionId])
+    _well_at: float = float("-inf")
     _open_until: float = 0.0
 
     @property
@@ -77,14 +81,27 @@ class Gate:
         for waiting in list(islice(self._line, max(free, 0))):
             self.wake(waiting)
 
-    def trouble(self, now: float) -> bool:
-        """Count an execution that fails too often; True while it may be quarantined by itself."""
-        self._troubles.append(now)
-        while self._troubles and self._troubles[0] < now - BREAKER_WINDOW_SECONDS:
-            self._troubles.popleft()
-        if len(self._troubles) >= BREAKER_FAILURES:
-            self._open_until = now + BREAKER_OPEN_SECONDS
-        return not self.is_open(now)
+    def trouble(self, execution: ExecutionId, now: float) -> bool:
+        """
+        Count an execution whose calls fail again and again; True while that may be its own trouble.
+
+        When many are in trouble at once and no call of any execution has come through for a while, it is the
+        executor's: its breaker opens, and nobody is to be quarantined for it.
+        """
+        self._troubled.add(execution)
+        if len(self._troubled) < BREAKER_EXECUTIONS or now < self._well_at + BREAKER_QUIET_SECONDS:
+            return True
+        self._open_until = now + BREAKER_OPEN_SECONDS
+        return False
+
+    def well(self, execution: ExecutionId, now: float) -> None:
+        """Take note of a call that came through."""
+        self._well_at = now
+        self._troubled.discard(execution)
+
+    def forget(self, execution: ExecutionId) -> None:
+        """Count an execution no longer: it is done, or in quarantine by itself."""
+        self._troubled.discard(execution)
 
     def is_open(self, now: float) -> bool:
         """Whether the breaker holds calls back."""
@@ -99,7 +116,7 @@ class Gate:
         """Say why the breaker is open; empty when it is not."""
         if not self.is_open(now):
             return ""
-        return f"{len(self._troubles)} executions in trouble; open for {self._open_until - now:.0f} s"
+        return f"{len(self._troubled)} executions in trouble; open for {self._open_until - now:.0f} s"
 
     def _ahead_of(self, execution: ExecutionId) -> int:
         """Count those in line before this one, as far as they could take the free slots."""

@@ -24,7 +24,8 @@ from typing_extensions import TypeIs
 
 from airscrew.engine.controller.isolation import LoopThread, from_afar
 from airscrew.engine.controller.watchdog import Offence, Watchdog
-from airscrew.engine.executor import AnyContext, AnyExecutor, Gone, Setup, StillThere, TaskContext
+from airscrew.engine.errors import plugin_wall
+from airscrew.engine.executor import AnyContext, AnyCoroutine, AnyExecutor, Gone, Setup, StillThere, TaskContext
 
 log = logging.getLogger("airscrew.host")
 
@@ -33,10 +34,6 @@ KILL_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 MOVE_SECONDS = 30.0
 """How long the calls under way may take before an offender is moved."""
-
-
-class PluginCrashError(Exception):
-    """An executor raised something that is not an ``Exception``."""
 
 
 @dataclass(slots=True)
@@ -78,19 +75,16 @@ class Host:
         seconds = self.executor.start_timeout if method == "start_task" else self.executor.call_timeout
         if self.offence is not None and self._own is None:
             await self._isolate()
+        what = f"{method} of {self.executor.id}"
         limit = asyncio.timeout(seconds)
         try:
-            async with limit:
-                return await self._run(getattr(self.executor, method), arguments)
-        except Exception as error:
-            if isinstance(error, TimeoutError) and limit.expired():
-                raise TimeoutError(f"{method} of {self.executor.id} gave no answer in {seconds:g} s") from error
+            with plugin_wall(what):
+                async with limit:
+                    return await self._run(getattr(self.executor, method), what, arguments)
+        except TimeoutError as error:
+            if limit.expired():
+                raise TimeoutError(f"{what} gave no answer in {seconds:g} s") from error
             raise
-        except BaseException as error:
-            current = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():
-                raise
-            raise PluginCrashError(f"{method} of {self.executor.id} raised {type(error).__name__}") from error
 
     async def kill_until_gone(self, context: AnyContext, state: object, reason: str) -> bool:
         """
@@ -112,14 +106,14 @@ class Host:
         if self._own is not None:
             self._own.close()
 
-    async def _run(self, function: Any, arguments: tuple[object, ...]) -> object:  # noqa: ANN401 - a stranger's method
+    async def _run(self, function: Any, what: str, arguments: tuple[object, ...]) -> object:  # noqa: ANN401 - a stranger's method
         if not inspect.iscoroutinefunction(function):
             answer = await asyncio.get_running_loop().run_in_executor(self.threads, partial(function, *arguments))
             return await answer if inspect.isawaitable(answer) else answer
         if self._own is not None:
             home = asyncio.get_running_loop()
             moved = [_moved(one, home) for one in arguments]
-            return await asyncio.wrap_future(self._own.submit(function(*moved)))
+            return await asyncio.wrap_future(self._own.submit(_contained(what, function(*moved))))
         self._calls += 1
         try:
             if self.watchdog is None:
@@ -137,7 +131,7 @@ class Host:
             await self._wait_until_idle()
             own = LoopThread(f"executor-{self.executor.id}")
             try:
-                await asyncio.wrap_future(own.submit(self._initialise()))
+                await asyncio.wrap_future(own.submit(_contained("initialize", self._initialise())))
             except Exception as error:  # noqa: BLE001 - the wall around an executor's call: it stays where it was
                 own.close()
                 self.offence = None
@@ -162,6 +156,12 @@ class Host:
                     await self._idle.wait()
         except TimeoutError:
             log.warning("calls under way did not return", extra={"executor": self.executor.id, "calls": self._calls})
+
+
+async def _contained(what: str, coroutine: AnyCoroutine[object]) -> object:
+    """Keep what would end the loop that a coroutine runs on from reaching it."""
+    with plugin_wall(what):
+        return await coroutine
 
 
 def _moved(argument: object, home: asyncio.AbstractEventLoop) -> object:

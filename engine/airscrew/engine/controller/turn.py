@@ -22,10 +22,14 @@ from airscrew.engine.machine import (
     Call,
     CallFailed,
     Fact,
+    JobGone,
+    JobsFound,
+    JobStillThere,
     Policy,
     Start,
     StartUnknown,
     Step,
+    Told,
     Traits,
     View,
     Wait,
@@ -173,11 +177,19 @@ class Turns:
 
     def _learn(self, live: Live, given: Dispatch, fact: Fact) -> None:
         now = self.clock.now()
-        calm = True
-        if isinstance(fact, CallFailed | StartUnknown) and live.record.failures + 1 >= self.policy.check_failures:
-            calm = given.gate is None or given.gate.trouble(now)
+        calm = given.gate is None or self._is_calm(live, given.gate, fact, now)
         live.apply(learn(self._view(live, given, calm=calm), fact), now)
         live.facts.append(fact)
+
+    def _is_calm(self, live: Live, gate: Gate, fact: Fact, now: float) -> bool:
+        """Tell whether a failure may be the execution's own, and not its executor's."""
+        if isinstance(fact, Told | JobsFound | JobGone | JobStillThere):
+            gate.well(live.execution, now)
+        # From half way on: the executor's trouble is to be known before the first one is quarantined.
+        enough = live.record.failures + 1 >= max(self.policy.check_failures // 2, 1)
+        if enough and isinstance(fact, CallFailed | StartUnknown):
+            return gate.trouble(live.execution, now)
+        return True
 
     async def _write(self, live: Live) -> bool:
         if await self.committer.commit(live):
@@ -202,6 +214,8 @@ class Turns:
     def _settle_slot(self, live: Live, view: View, given: Dispatch) -> None:
         if given.gate is None:
             return
+        if live.record.quarantine or live.record.stage is Stage.DONE:
+            given.gate.forget(live.execution)
         if may_be_outside(live.record):
             given.gate.take(live.execution)
         elif not view.gate:

@@ -3,7 +3,8 @@ The watchdog: which plugin blocks the loop, for how long, and where in its code.
 
 Every step of a plugin's coroutine on the engine's loop is timed; a thread looks now and then whether one takes too
 long, and
-notes the stack while it does. Costs well under a microsecond a step.
+notes the stack while it does. Costs well under a microsecond a step. Time in which the machine had no processor for the
+loop is nobody's offence.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from airscrew.engine.executor import AnyCoroutine
@@ -49,6 +51,14 @@ class _Step:
     stack: str = ""
 
 
+def starved_seconds(thread: int) -> float:
+    """Return how long a thread has waited for a processor in its life; 0 where the kernel does not tell."""
+    try:
+        return int(Path(f"/proc/self/task/{thread}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 @dataclass(slots=True)
 class Watchdog:
     """
@@ -57,17 +67,27 @@ class Watchdog:
     Attributes:
         report: Called on the loop's thread with each offence, once the step is over.
         limit: Seconds that a step may take.
+        starved: Says how long a thread, by its native id, has waited for a processor.
     """
 
     report: Callable[[Offence], None]
     limit: float = LIMIT_SECONDS
+    starved: Callable[[int], float] = starved_seconds
+    _watched: int = field(default_factory=threading.get_native_id)
+    _starved_before: float = 0.0
     _step: _Step = field(default_factory=_Step)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
+    def __post_init__(self) -> None:
+        """Begin with what the thread has waited until now."""
+        self._starved_before = self.starved(self._watched)
+
     def __enter__(self) -> Watchdog:
         """Begin to watch."""
         watched = threading.get_ident()
+        self._watched = threading.get_native_id()
+        self._starved_before = self.starved(self._watched)
         self._thread = threading.Thread(target=self._watch, args=(watched,), name="watchdog", daemon=True)
         self._thread.start()
         return self
@@ -94,12 +114,18 @@ class Watchdog:
         seconds = time.monotonic() - step.since
         executor, step.executor = step.executor, ""
         stack, step.stack = step.stack, ""
-        if seconds > self.limit:
+        if seconds > self.limit and seconds - self._starved_since() > self.limit:
             self.report(Offence(executor=executor, seconds=seconds, stack=stack))
+
+    def _starved_since(self) -> float:
+        """Return how long the loop has waited for a processor since the last look between two steps: at most that."""
+        return max(self.starved(self._watched) - self._starved_before, 0.0)
 
     def _watch(self, watched: int) -> None:
         while not self._stop.wait(LOOK_SECONDS):
             step = self._step
+            if not step.executor:
+                self._starved_before = self.starved(self._watched)
             if step.executor and not step.stack and time.monotonic() - step.since > self.limit:
                 frame = sys._current_frames().get(watched)  # pyright: ignore[reportPrivateUsage]  # no other way
                 step.stack = "".join(traceback.format_stack(frame)[-6:]) if frame is not None else ""

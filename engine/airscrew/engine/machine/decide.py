@@ -147,11 +147,9 @@ def _resolve_unknown_start(view: View) -> Action | None:
         return _wait(view, None)
     if view.now < record.not_before:
         return _wait(view, record.not_before)
-    if view.options.task_type in view.policy.unknown_start_again and record.verdict is None:
+    if _is_made_again(view) or _key_is_kept(view, intent):
         return Begin()
     match traits.start:
-        case Idempotent(window=window) if window is None or view.now < intent.written_at + window:
-            return Begin()
         case Findable():
             return FindJobs()
         case Idempotent() | AtMostOnce():
@@ -161,16 +159,27 @@ def _resolve_unknown_start(view: View) -> Action | None:
 
 
 def _first_call(view: View, intent: Intent) -> Action:
-    """Make the call that the intent announces, unless the execution was ended before it."""
-    if view.record.verdict is None:
-        return Start()
+    """Make the call that the intent announces, unless it may not be made any more: its write can take long."""
     if intent.tries == 1:
+        if view.record.verdict is None:
+            return Start()
         return Step(msgspec.structs.replace(view.record, intent=None, created=False, stage=Stage.ENDING))
     # An earlier try may have been heard: it is resolved before the end goes on.
-    if view.traits is not None and isinstance(view.traits.start, Idempotent):
+    if _is_made_again(view) or _key_is_kept(view, intent):
         return Start()
     unknown = msgspec.structs.replace(intent, unknown_since=view.now, reason="an earlier try may have been heard")
     return Step(msgspec.structs.replace(view.record, intent=unknown))
+
+
+def _is_made_again(view: View) -> bool:
+    """Tell whether the operator wants an unknown start of this type to be made again, whatever comes of it."""
+    return view.options.task_type in view.policy.unknown_start_again and view.record.verdict is None
+
+
+def _key_is_kept(view: View, intent: Intent) -> bool:
+    """Tell whether the provider still knows the key of an earlier try."""
+    start = view.traits.start if view.traits is not None else None
+    return isinstance(start, Idempotent) and (start.window is None or view.now < intent.written_at + start.window)
 
 
 def _lost(view: View, intent: Intent) -> Action:

@@ -83,11 +83,13 @@ class JobsFound:
         state: The state of the one to adopt, encoded; None when nothing was found.
         state_version: Of its class.
         twins: How many others were found, and told to go.
+        asked_at: When it was asked: the list is no newer than that, however late it is learned; None for now.
     """
 
     state: msgspec.Raw | None
     state_version: int = 0
     twins: int = 0
+    asked_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,11 @@ class JobGone:
 
 @dataclass(frozen=True, slots=True)
 class JobStillThere:
-    """It was told to go and is not gone yet."""
+    """It was told to go and is not gone yet; the state for the next call, when there is another one."""
 
     state: msgspec.Raw | None = None
     check_after: float | None = None
+    state_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

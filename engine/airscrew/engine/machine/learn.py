@@ -237,7 +237,8 @@ def _start_unknown(record: Record, fact: StartUnknown, given: _Given) -> Record:
 
 def _found(record: Record, fact: JobsFound, given: _Given) -> Record:
     intent = record.intent
-    assert intent is not None
+    if intent is None:
+        return record  # what was stored meanwhile has resolved it
     if fact.state is not None:
         stage = Stage.ENDING if record.verdict is not None else Stage.LIVE
         adopted = msgspec.structs.replace(
@@ -254,8 +255,9 @@ def _found(record: Record, fact: JobsFound, given: _Given) -> Record:
         return report(adopted, record.phase, "found again by its key", given.now)
     settle = given.traits.start.settle if given.traits and isinstance(given.traits.start, Findable) else 0.0
     settled_at = intent.unknown_since + settle
-    if given.now < settled_at:
-        pause = min(settled_at, given.now + max(settle / 4, 1.0))
+    asked_at = given.now if fact.asked_at is None else fact.asked_at
+    if asked_at < settled_at:
+        pause = max(min(settled_at, given.now + max(settle / 4, 1.0)), given.now)
         return msgspec.structs.replace(record, failures=0, not_before=pause)
     stage = Stage.ENDING if record.verdict is not None else Stage.READY
     return msgspec.structs.replace(
@@ -274,6 +276,7 @@ def _still_there(record: Record, fact: JobStillThere, given: _Given) -> Record:
     return msgspec.structs.replace(
         record,
         state=record.state if fact.state is None else fact.state,
+        state_version=record.state_version if fact.state is None else fact.state_version,
         failures=0,
         next_check=given.now + pace,
     )

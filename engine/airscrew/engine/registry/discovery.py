@@ -23,11 +23,20 @@ def discover(found: Iterable[EntryPoint] | None = None) -> list[Candidate]:
         found: The entry points to look at; None for those installed.
     """
     chosen = entry_points(group=GROUP) if found is None else found
-    return [_load(point) for point in sorted(chosen, key=lambda point: point.name)]
+    versions: dict[int, str] = {}
+    return [_load(point, _version(point, versions)) for point in sorted(chosen, key=lambda point: point.name)]
 
 
-def _load(point: EntryPoint) -> Candidate:
-    version = point.dist.version if point.dist is not None else ""
+def _version(point: EntryPoint, known: dict[int, str]) -> str:
+    """Read the version of an entry point's distribution, once for each: it is a file to parse."""
+    if point.dist is None:
+        return ""
+    if id(point.dist) not in known:
+        known[id(point.dist)] = point.dist.version
+    return known[id(point.dist)]
+
+
+def _load(point: EntryPoint, version: str) -> Candidate:
     try:
         loaded: object = point.load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module concerns that plugin alone

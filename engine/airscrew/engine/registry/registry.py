@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from airscrew.engine.errors import ConflictingExecutorsError
+from airscrew.engine.errors import ConflictingExecutorsError, plugin_wall
 from airscrew.engine.executor import AnyExecutor, Executor, Findable, Setup
 from airscrew.engine.registry.resolution import Resolution, conflicts, nearest, resolve
 from airscrew.idl.errors import UsageError
@@ -54,6 +54,12 @@ class _Held:
     executor: AnyExecutor | None = None
     initialised: bool = False
     problem: str = ""
+    bell: Callable[[str], None] | None = None
+
+    def wake(self, key: str) -> None:
+        """Wake by the engine that runs now: the executor keeps this for as long as it lives, an engine does not."""
+        if self.bell is not None:
+            self.bell(key)
 
 
 @dataclass(slots=True)
@@ -103,13 +109,18 @@ class Registry:
         """Initialise each executor that is not yet; the problem of one is its own."""
         self._resolution = None
         for held in self._held.values():
-            if held.executor is None or held.initialised or held.problem:
+            if held.executor is None or held.problem:
+                continue
+            setup = setup_for(held.candidate.id)
+            held.bell = setup.wake
+            if held.initialised:
                 continue
             try:
-                async with asyncio.timeout(INITIALISE_SECONDS):
-                    made = held.executor.initialize(setup_for(held.candidate.id))
-                    if inspect.isawaitable(made):
-                        await made
+                with plugin_wall("initialize"):
+                    async with asyncio.timeout(INITIALISE_SECONDS):
+                        made = held.executor.initialize(replace(setup, wake=held.wake))
+                        if inspect.isawaitable(made):
+                            await made
             except Exception as error:  # noqa: BLE001 - the wall around an executor's code
                 held.problem = f"{type(error).__name__}: {error}".splitlines()[0]
             else:
@@ -124,9 +135,10 @@ class Registry:
                 continue
             held.initialised = False
             try:
-                closed = held.executor.close()
-                if inspect.isawaitable(closed):
-                    await closed
+                with plugin_wall("close"):
+                    closed = held.executor.close()
+                    if inspect.isawaitable(closed):
+                        await closed
             except Exception as error:  # noqa: BLE001 - the wall around an executor's code
                 problems[held.candidate.id] = str(error)
         return problems
@@ -213,7 +225,7 @@ def _make(candidate: Candidate) -> _Held:
         return _Held(candidate, problem=candidate.problem or "it does not load")
     try:
         executor = candidate.make()
-    except Exception as error:  # noqa: BLE001 - the wall around an executor's code
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the wall around an executor's code
         return _Held(candidate, problem=f"{type(error).__name__}: {error}".splitlines()[0])
     problem = problem_of(executor)
     if not problem and executor.id != candidate.id:

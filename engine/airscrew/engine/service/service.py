@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +31,7 @@ from airscrew.engine.service.prune import Pruner
 from airscrew.engine.service.reader import Found, Reader, parse_name
 from airscrew.engine.service.submission import Submitter, read_template_value
 from airscrew.state import keys
+from airscrew.state.errors import StoreUnavailableError
 from airscrew.state.records import LedgerState, Request, Stage, encode
 from airscrew.state.store import ANY, Compare, Delete, Put, Store
 
@@ -105,8 +107,10 @@ class StoreViewer(EngineApi):
         number = last if attempt is None else attempt
 
         async def is_over() -> bool:
-            now = await self.reader.find(execution)
-            return now.record.attempt != number or now.record.verdict is not None or now.record.stage is Stage.DONE
+            with suppress(StoreUnavailableError):  # the log goes on while the store is away
+                now = (await self.reader.find(execution)).record
+                return now.attempt != number or now.verdict is not None or now.stage is Stage.DONE
+            return False
 
         async for data in self.desk.read_log(found, number, follow=follow, is_over=is_over):
             yield LogChunk(data=data, attempt=number)

@@ -23,10 +23,11 @@ from airscrew.engine.service.reader import parse_name
 from airscrew.idl.errors import AirscrewError, UsageError
 from airscrew.idl.ids import ExecutionId, Uid, checked_name
 from airscrew.idl.template import TargetKind, TaskTemplate, content_hash, decode_template
-from airscrew.idl.wire import WireForm
+from airscrew.idl.wire import WireError, WireForm
 from airscrew.state import keys
 from airscrew.state.errors import StoreError, StoreFullError, StoreUnavailableError, TooLargeError
 from airscrew.state.records import Options, Request, decode_options, encode
+from airscrew.state.room import check_room
 from airscrew.state.store import ANY, Compare, Operation, Put, Store
 
 TRIES = 5
@@ -91,10 +92,11 @@ class Submitter:
             ApiError: ``invalid``, ``already_exists``, ``full`` or ``unavailable``; nothing was stored.
         """
         try:
+            check_room(self.store)
             template = self._template(request)
             self._check(template, request)
             return await self._accept(template, request)
-        except (UsageError, TooLargeError) as error:
+        except (UsageError, WireError, TooLargeError) as error:
             raise ApiError("invalid", str(error)) from error
         except StoreFullError as error:
             raise ApiError("full", f"the store is full, nothing was accepted: {error}") from error

@@ -8,6 +8,7 @@ Guarantees:
 2. As long as anything of the attempt may be alive, the lock is held: by this process, and by the task and whoever
    inherits its file descriptors if this process is killed.
 3. The exit status is on the disk before the lock is free: a claim without one and a free lock are a lost attempt.
+   On a full disk it waits for room.
 4. After a regular end every process that descends from the task is gone, daemons too: this process is their
    subreaper and ends only when it has no children left. The file ``clean`` says so.
 5. No value of the environment, and no secret, is written to a disk or stands in an argument of this process.
@@ -22,6 +23,7 @@ out, and from then on the two know each other by files, signals and the lock.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -31,12 +33,14 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Json = dict[str, Any]
 
 CLAIM, LOCK, STATUS, CLEAN = "claim.json", "lock", "status.json", "clean"
-LOCK_PATIENCE, SWEEP_PAUSE, TRIM_PAUSE = 10.0, 0.02, 1.0
+LOCK_PATIENCE, SWEEP_PAUSE, TRIM_PAUSE, DISK_PAUSE = 10.0, 0.02, 1.0, 0.25
+DISK_MAY_MEND = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 PR_SET_CHILD_SUBREAPER = 36
 PARENT, START = 1, 19
 HEARD = {signal.SIGCHLD, signal.SIGTERM}
@@ -70,7 +74,7 @@ def main() -> None:
     finally:
         end_descendants()
         remove_secrets(request)
-        os.close(os.open(f"{request['directory']}/{CLEAN}", os.O_WRONLY | os.O_CREAT, 0o600))
+        insist(lambda: os.close(os.open(f"{request['directory']}/{CLEAN}", os.O_WRONLY | os.O_CREAT, 0o600)))
 
 
 def read_request() -> Json:
@@ -195,7 +199,7 @@ class Task:
             "system_seconds": usage.ru_stime,
             "max_rss_kib": usage.ru_maxrss,
         }
-        replace_json(f"{self.directory}/{STATUS}", status)
+        insist(lambda: replace_json(f"{self.directory}/{STATUS}", status))
 
 
 def execute(request: Json, lock: int, gate: int, tell_failure: int) -> None:
@@ -337,8 +341,7 @@ def write_secrets(request: Json) -> None:
     for path, value in request["secret_files"].items():
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.write(descriptor, value.encode())
-        os.close(descriptor)
+        write_whole(descriptor, value.encode())
 
 
 def remove_secrets(request: Json) -> None:
@@ -382,11 +385,25 @@ def replace_json(path: str, value: Json) -> None:
     sync_directory(os.path.dirname(path))
 
 
+def insist(write: Callable[[], None]) -> None:
+    """Try again for as long as the disk is full: a task whose end is not written down would be run again."""
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in DISK_MAY_MEND:
+                raise
+        time.sleep(DISK_PAUSE)
+
+
 def write_whole(descriptor: int, data: bytes) -> None:
-    """Write all, to the disk, and close."""
-    os.write(descriptor, data)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    """Write all, to the disk, and close; a disk that fills up takes a part of it without a word."""
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(path: str) -> None:

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from typing_extensions import override
+
 from airscrew.idl.errors import UsageError
 
 DEFAULT_PORT = 2379
@@ -100,6 +102,7 @@ class EtcdAddress:
             compacts=_switch(words.get("compact")),
         )
 
+    @override
     def __str__(self) -> str:
         return f"etcd{'s' * self.tls}://{','.join(self.endpoints)}{self.prefix.rstrip('/')}"
 

@@ -1,10 +1,10 @@
 """
 Transactions that share one transaction of etcd: pure.
 
-A group is right when it comes to the same as its members one after the other in some order. So none joins that
-touches a key which another one of the group compares and writes, and no key is written twice; only puts of the same value
-to the same key, which nobody compares, are one put. When a group fails, etcd tells the revisions of all compared keys as
-of that moment, so that each member is judged by itself: the losers are answered, the others go again.
+A group is right when it comes to the same as its members one after the other in some order. So none joins that writes
+what another one compares, or compares what another one writes, and no key is written twice; only puts of the same
+value to the same key, which nobody compares, become one put. When a group fails, etcd tells the revisions of all
+compared keys as of that moment, so each member is judged by itself: the losers are answered, the others go again.
 """
 
 from __future__ import annotations
@@ -185,17 +185,16 @@ class Group:
 
     def _collides(self, operation: Operation) -> bool:
         """Tell whether the group compares or writes what this writes."""
-        if type(operation) is DeleteRange:
+        if isinstance(operation, DeleteRange):
             start, end = operation.start, operation.end
             touched = (*self._compared, *self._puts)
             return any(start <= key < end for key in touched)
-        assert isinstance(operation, Put | Delete), "there is no other operation"
-        key = operation.key
-        if key in self._compared:
+        if operation.key in self._compared:
             return True
-        if type(operation) is Delete:
-            return key in self._puts
-        return key in self._deletes or self._puts.get(key, operation.value) != operation.value or self._in_ranges(key)
+        if isinstance(operation, Delete):
+            return operation.key in self._puts
+        key, value = operation.key, operation.value
+        return key in self._deletes or self._puts.get(key, value) != value or self._in_ranges(key)
 
     def _in_ranges(self, key: str) -> bool:
         return any(span.start <= key < span.end for span in self._ranges)

@@ -21,18 +21,23 @@ from airscrew.state.etcd.failures import CallError, Trouble, classify
 from airscrew.state.etcd.wire import Message, rpc
 
 if TYPE_CHECKING:
+    from grpc import ChannelCredentials
+
     from airscrew.state.etcd.options import EtcdOptions
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 Stub: TypeAlias = Any
 """One of aetcd's generated stubs, or a method of it."""
 
+Channel: TypeAlias = Any
+"""A channel of gRPC."""
+
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -45,7 +50,7 @@ _CHANNEL_OPTIONS = (
 class _Member:
     """One member of the cluster and its stubs."""
 
-    def __init__(self, channel: Any) -> None:
+    def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.kv: Stub = rpc.KVStub(channel)
         self.lease: Stub = rpc.LeaseStub(channel)
@@ -139,11 +144,9 @@ class Link:
 
     async def receive(self, stream: Stub) -> Message:
         """Return the next message of a stream."""
-        from grpc.aio import EOF
-
         with _translating(self):
             message = await stream.read()
-        if message is EOF:
+        if not message:  # the mark of the end; a message is always true
             raise CallError(Trouble.AWAY, "the stream ended")
         return message
 
@@ -201,7 +204,8 @@ class _translating:  # noqa: N801  # read as a word: ``with _translating(link)``
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         from grpc import StatusCode
-        from grpc.aio import AioRpcError, UsageError as MisuseError
+        from grpc.aio import AioRpcError
+        from grpc.aio import UsageError as MisuseError
 
         if isinstance(error, AioRpcError):
             code: StatusCode = error.code()
@@ -213,7 +217,7 @@ class _translating:  # noqa: N801  # read as a word: ``with _translating(link)``
             raise CallError(Trouble.AWAY, "it was closed") from None  # by the channel's end, not by our task's
 
 
-def _channels(address: EtcdAddress) -> list[Any]:
+def _channels(address: EtcdAddress) -> list[Channel]:
     from grpc.aio import insecure_channel, secure_channel
 
     options: list[tuple[str, Any]] = list(_CHANNEL_OPTIONS)
@@ -225,7 +229,7 @@ def _channels(address: EtcdAddress) -> list[Any]:
     return [secure_channel(endpoint, credentials, options) for endpoint in address.endpoints]
 
 
-def _credentials(address: EtcdAddress) -> Any:
+def _credentials(address: EtcdAddress) -> ChannelCredentials:
     from grpc import ssl_channel_credentials
 
     return ssl_channel_credentials(

@@ -131,7 +131,7 @@ class EtcdStore:
             rows = min(limit - len(items), max(room, 1), 8 * len(items))
 
     async def txn(self, compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:
-        """Make all the writes if all the compares hold, else none; with the transactions of others, where that can be."""
+        """Make all the writes if all the compares hold, else none; others' may go with it."""
         check_transaction(compares, operations)
         request = make_request(self._loop.create_future(), compares, operations, self._prefix_bytes)
         return await self._committer.ask(request)

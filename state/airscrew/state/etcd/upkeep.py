@@ -1,9 +1,9 @@
 """
 When to compact, and whether there is room: pure.
 
-etcd keeps all history until it is told to forget it, and refuses every write once its file reaches the quota. So the
-store has it forget what is both old and more than enough, as the API server of Kubernetes does, and says in time when the
-file comes near the quota.
+etcd keeps all history until it is told to forget it, and refuses every write once its file reaches the quota. So
+the store has it forget what is both old and more than enough, as the API server of Kubernetes does, and says in
+time when the file comes near the quota.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from airscrew.idl.errors import UsageError
 from airscrew.state.store import ANY, Compare, Delete, DeleteRange, Event, KeyValue, Operation, Put
 
 try:
-    from aetcd import rpc as _rpc
+    from aetcd import rpc as _rpc  # pyright: ignore[reportMissingTypeStubs]
 except ImportError as error:
     raise UsageError("a store in etcd needs aetcd: pip install 'airscrew[etcd]'") from error
 
@@ -119,7 +119,8 @@ def quota_of(status: Message) -> int:
     """Read the quota out of a member's status; 0 from an etcd that does not tell it."""
     from google.protobuf.unknown_fields import UnknownFieldSet
 
-    for field in UnknownFieldSet(status):
+    fields: Any = UnknownFieldSet(status)  # its stubs say that it cannot be iterated
+    for field in fields:
         if field.field_number == _QUOTA_FIELD and isinstance(field.data, int):
-            return field.data
+            return int(field.data)
     return 0

@@ -7,6 +7,7 @@ the loop's alone.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from airscrew.state.errors import StoreUnavailableError
 from airscrew.state.sqlite.group import Group
 from airscrew.state.sqlite.reader import Reader
 from airscrew.state.sqlite.schema import REVISION_SHIFT, prepare, sync
+from airscrew.state.sqlite.wal import count_frames
+
+log = logging.getLogger("airscrew.state")
 
 PAGE_BYTES = 4096
 ROWS_PER_STATEMENT = 256
@@ -108,10 +112,12 @@ class Database:
         if not self.path.exists():
             self.path.touch(mode=0o600)
             sync(self.path.parent)
+        frames = count_frames(self.path)
         try:
             writer = self._writer = self._seam.connect(self.path)
             prepare(writer, self.path)
             _configure(writer, self.options)
+            self._tell_dropped(writer, frames)
             # What a failed fsync left in the page cache may not be on the disk: write it there once more.
             if not _checkpoint(writer):
                 raise StoreUnavailableError(f"another program reads the store {self.path}: end it")
@@ -125,6 +131,13 @@ class Database:
         except BaseException:
             self.close()
             raise
+
+    def _tell_dropped(self, writer: sqlite3.Connection, frames: int) -> None:
+        """Say when the end of the log was not whole: the write that a crash cut short, or a damaged disk."""
+        row: tuple[int, int, int] = writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if 0 <= row[1] < frames:
+            fields = {"store": str(self.path), "pages": frames - row[1], "revision": Reader(writer).revision()}
+            log.warning("the end of the store's log was not whole: going on from the last good state", extra=fields)
 
     def reopen(self) -> None:
         """Close the file after an error and open it again, to find out what is in it."""

@@ -76,8 +76,7 @@ class Writer:
 
         def done(error: Exception | None) -> None:
             self._busy = False
-            if error is None and not self._closed:
-                self._take_over()
+            error = self._take_over() if error is None else error
             if not opened.done():
                 opened.set_result(None) if error is None else opened.set_exception(self._translate(error))
 
@@ -242,9 +241,7 @@ class Writer:
         self.cache.clear()  # what the failed group wrote may be in the file, also if that cannot be opened again
 
         def done(error: Exception | None) -> None:
-            if error is None and not self._closed:
-                self._take_over()
-            then(error)
+            then(self._take_over() if error is None else error)
 
         self._submit(self._database.reopen, done)
 
@@ -258,15 +255,24 @@ class Writer:
                 request.settle(failure)
         self._next()
 
-    def _take_over(self) -> None:
-        """Begin from what is in the file."""
-        reader = self._reader = self._database.reader
+    def _take_over(self) -> Exception | None:
+        """Begin from what is in the file, and return why that cannot be read."""
+        if self._closed:
+            return None
+        reader = self._database.reader
         assert reader is not None, "the file was opened"
-        self.feed.reset(reader.revision(), reader.meta("compacted"))
+        try:
+            revision, compacted = reader.revision(), reader.meta("compacted")
+            leases, last_lease = reader.leases(), reader.last_lease()
+        except sqlite3.Error as error:
+            return error
+        self._reader = reader
+        self.feed.reset(revision, compacted)
         self.cache.clear()
-        self.book.begin_all(reader.leases())
-        self.last_lease = max(self.last_lease, reader.last_lease())
+        self.book.begin_all(leases)
+        self.last_lease = max(self.last_lease, last_lease)
         self._lease_timer.arm()
+        return None
 
     def _take_queue(self) -> Sequence[AnyRequest]:
         requests = list(self._queue)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from heapq import merge
 
 from airscrew.state.store import ANY, Delete, DeleteRange, Event, KeyValue, Operation, Page, Put, TxnResult
-from airscrew.state.testing.history import NEVER, UNKNOWN, Asked, Call, Get, Range, Txn
+from airscrew.state.testing.history import NEVER, UNKNOWN, Answer, Asked, Call, Get, Range, Txn
 
 SHOWN = 12
 """How many calls of the history are shown around the one that does not fit."""
@@ -59,9 +59,9 @@ class Content:
                 return False
         return True
 
-    def after(self, operations: Sequence[Operation]) -> tuple[Content, list[Event]]:
-        """Make the writes, and tell the events."""
-        rows, revision, events = {row.key: row for row in self.rows}, self.revision + 1, list[Event]()
+    def after(self, operations: Sequence[Operation], revision: int) -> tuple[Content, list[Event]]:
+        """Make the writes at a revision, and tell the events; without any, nothing has happened."""
+        rows, events = {row.key: row for row in self.rows}, list[Event]()
         for operation in operations:
             if isinstance(operation, Put):
                 old = rows.get(operation.key)
@@ -83,7 +83,11 @@ class Content:
 
 
 def check_history(
-    calls: Iterable[Call], *, begin: Content | None = None, told: Mapping[int, Sequence[Event]] | None = None
+    calls: Iterable[Call],
+    *,
+    begin: Content | None = None,
+    told: Mapping[int, Sequence[Event]] | None = None,
+    shared: bool = False,
 ) -> None:
     """
     Judge a history.
@@ -92,11 +96,13 @@ def check_history(
         calls: What was asked and answered.
         begin: What the store held before; None for nothing.
         told: What a watch of all keys told, by revision, as far as it came: the writes must be those.
+        shared: Whether others write to the store too, and transactions may go together at one revision: revisions then
+            grow as they like, and ``told`` must be whole.
 
     Raises:
         NotLinearizableError: There is no order of the calls, within their times, that explains every answer.
     """
-    search = _Search(list(calls), told or {})
+    search = _Search(list(calls), told or {}, shared)
     search.run(begin or Content())
 
 
@@ -121,6 +127,7 @@ class _Outlook:
 class _Search:
     calls: list[Call]
     told: Mapping[int, Sequence[Event]]
+    shared: bool
     open: set[int] = field(default_factory=set[int])
 
     def run(self, begin: Content) -> None:
@@ -158,28 +165,52 @@ class _Search:
                 if content.find(key) == call.answer:
                     yield content
             case Range():
-                if content.page(call.asked) == call.answer:
+                if self._is_page(content, call.asked, call.answer):
                     yield content
             case Txn():
                 yield from self._transact(content, call.asked, call)
 
+    def _is_page(self, content: Content, asked: Range, answer: Answer) -> bool:
+        wanted = content.page(asked)
+        if self.shared and isinstance(answer, Page) and answer.revision >= wanted.revision:
+            wanted = Page(wanted.items, answer.revision, wanted.more)
+        return answer == wanted
+
     def _transact(self, content: Content, asked: Txn, call: Call) -> Iterator[Content]:
-        if call.answer is UNKNOWN and call.ended != NEVER:
+        answer = call.answer
+        if answer is UNKNOWN and call.ended != NEVER:
             yield content  # it was settled as one that has not happened, or changed nothing
         if not content.holds(asked):
-            if call.answer == TxnResult(False, content.revision):
+            if isinstance(answer, TxnResult) and not answer.succeeded and self._is_now(content, answer.revision):
                 yield content
             return
-        after, events = content.after(asked.operations)
-        if call.answer is UNKNOWN:
-            if after != content and self._was_told(after.revision, events):
+        for revision in self._revisions(content, answer):
+            after, events = content.after(asked.operations, revision)
+            if not events:
+                if isinstance(answer, TxnResult) and answer.succeeded and self._is_now(content, answer.revision):
+                    yield content
+                return
+            if self._may_write(content, revision) and self._was_told(revision, events):
                 yield after
-        elif call.answer == TxnResult(True, after.revision) and self._was_told(after.revision, events):
-            yield after
+
+    def _revisions(self, content: Content, answer: Answer) -> Iterable[int]:
+        """Tell the revisions at which a transaction may have written, by its answer."""
+        if isinstance(answer, TxnResult):
+            return [answer.revision] if answer.succeeded else []
+        return self.told if self.shared else [content.revision + 1]
+
+    def _may_write(self, content: Content, revision: int) -> bool:
+        return revision >= content.revision if self.shared else revision == content.revision + 1
+
+    def _is_now(self, content: Content, revision: int) -> bool:
+        return revision == content.revision or (self.shared and revision > content.revision)
 
     def _was_told(self, revision: int, events: Sequence[Event]) -> bool:
         """Tell whether a watch saw these very writes, if it came so far."""
-        if not self.told or not events or revision > max(self.told) or revision < min(self.told):
+        if self.shared:
+            told = self.told.get(revision, ())
+            return all(event in told for event in events)
+        if not self.told or revision > max(self.told) or revision < min(self.told):
             return True
         return sorted(self.told.get(revision, ()), key=_event_key) == sorted(events, key=_event_key)
 

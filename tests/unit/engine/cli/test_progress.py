@@ -7,6 +7,7 @@ import io
 import pytest
 
 from airscrew.engine.api.model import ExecutionView
+from airscrew.engine.cli import render
 from airscrew.engine.cli.progress import (
     PlainReporter,
     RichReporter,
@@ -113,3 +114,38 @@ def test_with_rich_a_terminal_gets_richs_spinner(monkeypatch: pytest.MonkeyPatch
 
     assert isinstance(reporter, RichReporter)
     assert "hello [x]" in stream.getvalue()
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["pipe", "terminal"])
+def test_custom_state_is_told_when_it_changes_and_is_wanted(stream: io.StringIO) -> None:
+    reporter = make_reporter(stream, lambda: 0.0, show_state=True)
+
+    for state in (None, {"step": 1}, {"step": 1}, {"step": 2}):
+        reporter.phase(view(custom_state=state))
+    reporter.close()
+
+    text = stream.getvalue()
+    assert text.count("default/a: state") == 2
+    assert text.index('{"step":1}') < text.index('{"step":2}')
+
+
+def test_custom_state_is_not_told_unless_it_is_wanted() -> None:
+    stream = io.StringIO()
+    reporter = make_reporter(stream, lambda: 0.0)
+
+    reporter.phase(view(custom_state={"step": 1}))
+    reporter.close()
+
+    assert "step" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Trace:\n\n    Traceback ...\n\nMessage:\n\n    ValueError: no such thing", "ValueError: no such thing"),
+        ("Traceback (most recent call last):\n  File x\nKeyError: 'a'\n", "KeyError: 'a'"),
+        ("sh exited with code 9\nwent wrong", "sh exited with code 9\nwent wrong"),
+    ],
+)
+def test_of_an_error_its_message_is_told_before_its_traceback(text: str, said: str) -> None:
+    assert render.headline(text) == said

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
+from tests.unit.engine.machine.story import CACHED, Story, failed, options, told
 
 from airscrew.engine.executor.declarations import AtMostOnce, Findable, Idempotent, NoEffect
 from airscrew.engine.machine import (
@@ -34,7 +37,6 @@ from airscrew.engine.machine import (
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import Phase, TaskInfo
 from airscrew.state.records import LedgerState, Stage
-from tests.unit.engine.machine.story import CACHED, Story, failed, options, told
 
 
 def entry_state(story: Story) -> LedgerState | None:
@@ -225,7 +227,7 @@ class TestChecks:
             assert isinstance(story.goes_on(), Check)
             wait = story.tell(told(Phase.RUNNING))
 
-        gaps = {round(b - a, 6) for a, b in zip(beats, beats[1:], strict=False)}
+        gaps = {round(b - a, 6) for a, b in pairwise(beats)}
         assert gaps == {10.0}
 
     def test_a_status_says_when_it_is_checked_next(self) -> None:

@@ -24,7 +24,9 @@ def bench() -> None:
 
 
 tasks_option = click.option("--tasks", type=click.IntRange(min=1), default=1000, show_default=True, help="How many.")
-store_option = click.option("--store", default="", metavar="URL", help="memory or sqlite:PATH; a new sqlite file.")
+store_option = click.option(
+    "--store", default="", metavar="URL", help="memory, sqlite:PATH or etcd://HOST/PREFIX; a new one."
+)
 
 
 @bench.command(cls=Command)

@@ -113,4 +113,4 @@ def phase_text(view: ExecutionView) -> str:
 
 def reason_text(view: ExecutionView) -> str:
     """Return why an execution stands where it does."""
-    return view.quarantined or (view.error.message if view.error else "") or view.reason
+    return render.headline(view.quarantined or (view.error.message if view.error else "") or view.reason)

@@ -107,6 +107,7 @@ def _input_names(file: str, task: str) -> frozenset[str]:
 @click.option("--detach", is_flag=True, help="Leave it to an engine in the background, and print its name.")
 @click.option("--resume", is_flag=True, help="Also go on with what is unfinished; without a target, with that alone.")
 @click.option("--follow-logs/--no-logs", "with_logs", default=True, help="Whether the log is shown as it is written.")
+@click.option("--show-state", is_flag=True, help="Also show the executor's custom state as JSON when it changes.")
 @output_option("text", "json", "yaml")
 @click.pass_context
 def run(ctx: click.Context, /, *, resume: bool, **options: Any) -> int:  # noqa: ANN401 - see RunOptions

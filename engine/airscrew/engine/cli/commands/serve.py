@@ -57,8 +57,10 @@ async def _serve(app: App, settings: EngineSettings, *, until_idle: bool) -> Non
     from airscrew.engine.api.address import parse_address, socket_beside
     from airscrew.engine.cli.exits import leaf
     from airscrew.engine.cli.follow import signals
+    from airscrew.engine.cli.log import show_warnings
     from airscrew.engine.config import WorkScope
 
+    show_warnings()
     port = parse_address(settings.listen) if settings.listen else None
     settings = msgspec.structs.replace(settings, listen="")
     async with AsyncExitStack() as stack:

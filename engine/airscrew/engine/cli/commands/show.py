@@ -107,7 +107,7 @@ def _events(view: ExecutionView) -> Iterator[tuple[float, str]]:
         if past.started_at:
             yield past.started_at, f"attempt {past.attempt + 1} started"
         took = f" ({render.duration(past.ended_at - past.started_at)})" if past.started_at else ", never started"
-        cause = f": {render.cut(past.error.message)}" if past.error else ""
+        cause = f": {render.cut(render.headline(past.error.message))}" if past.error else ""
         yield past.ended_at, f"attempt {past.attempt + 1} ended {past.phase.title}{took}{cause}"
     if view.started_at and view.attempt not in {past.attempt for past in view.attempts}:
         yield view.started_at, f"attempt {view.attempt + 1} started"

@@ -39,9 +39,12 @@ def export_command(app: App, file: str) -> None:
         lines = asyncio.run(_export(settings, sys.stdout.buffer))
     else:
         draft = Path(f"{file}.part")
-        with _opened(draft, "wb") as stream:
-            lines = asyncio.run(_export(settings, stream))
-        draft.replace(file)
+        try:
+            with _opened(draft, "wb") as stream:
+                lines = asyncio.run(_export(settings, stream))
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
     click.echo(f"airscrew: {lines} keys exported", err=True)
 
 
@@ -74,7 +77,7 @@ def status_command(app: App, output: str) -> None:
 
 
 def _require(settings: EngineSettings) -> None:
-    if not settings.store_file.exists():
+    if settings.keeps_file and not settings.store_file.exists():
         raise UsageError(f"there is no state at {settings.store_file}: run something first, or give --home")
 
 

@@ -13,8 +13,9 @@ from airscrew.engine.testing.errors import NotApplicable
 from airscrew.engine.testing.job_service.jobs import Fault
 
 if TYPE_CHECKING:
-    from airscrew.idl.template import TaskTemplate
     from flyteidl.core.literals_pb2 import LiteralMap
+
+    from airscrew.idl.template import TaskTemplate
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""
+Run seeds, or tell the story of one.
+
+    python -m tests.simulation 1124                       the story of seed 1124, and what it violates
+    python -m tests.simulation 1124 --about e0-listed     the lines about one execution
+    python -m tests.simulation 7 --without "compare on write"
+    python -m tests.simulation --seeds 20000              many seeds on all cores
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import nullcontext
+
+from tests.simulation.campaign import run_campaign, summary, write_report
+from tests.simulation.mutations import MUTATIONS, without
+from tests.simulation.run import simulate
+
+SHOWN = 20
+
+
+def tell(seed: int, about: str, step: str) -> int:
+    """Tell the story of a seed."""
+    with without(step) if step else nullcontext():
+        outcome = simulate(seed, told=True, about=about)
+    print(outcome.story)
+    faults = ", ".join(f"{kind} {count}" for kind, count in sorted(outcome.faults.items()))
+    print(f"\nseed {seed}: {outcome.executions} executions, {outcome.lives} lives, {outcome.callbacks} callbacks")
+    print(f"faults: {faults}")
+    for violation in outcome.violations:
+        print(f"VIOLATED  {violation}")
+    return 1 if outcome.violations else 0
+
+
+def run_many(first: int, count: int, jobs: int) -> int:
+    """Run many seeds."""
+    tally = run_campaign(first, count, jobs)
+    print(summary(tally))
+    print(f"  report: {write_report(tally, first)}")
+    for seed, violations in sorted(tally.violated.items())[:SHOWN]:
+        print(f"VIOLATED  seed {seed}: {violations[0]}\n          replay: {replay(seed)}")
+    return 1 if tally.violated else 0
+
+
+def replay(seed: int) -> str:
+    """Return the command that tells the story of a seed."""
+    return f".venv/bin/python -m tests.simulation {seed}"
+
+
+def main() -> int:
+    """Do what was asked; 0 when nothing was violated."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("seed", nargs="?", type=int, help="tell the story of this one")
+    parser.add_argument("--about", default="", help="only lines that name this")
+    parser.add_argument("--without", default="", choices=["", *MUTATIONS], help="a safety step to take out")
+    parser.add_argument("--seeds", type=int, default=1000, help="how many to run")
+    parser.add_argument("--from", dest="first", type=int, default=0, help="the first of them")
+    parser.add_argument("--jobs", type=int, default=0, help="processes; 0 for one a core")
+    chosen = parser.parse_args()
+    if chosen.seed is not None:
+        return tell(chosen.seed, chosen.about, chosen.without)
+    return run_many(chosen.first, chosen.seeds, chosen.jobs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""
+The safety steps, each of which can be taken out: what the simulation has to notice.
+
+Only tests call this. A mutation replaces one function while its ``with`` block runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+from airscrew.engine.controller.calls import Calls
+from airscrew.engine.controller.commit import Committer
+from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.turn import Turns
+from airscrew.engine.executor import Findable
+from airscrew.engine.machine import Finalize, JobGone, JobStillThere, KillJob, Start, begin
+from airscrew.engine.machine import learn as learning  # the function hides the module of its name
+from airscrew.engine.outbox import Outbox
+from airscrew.engine.service.submission import Submitter
+from airscrew.state.errors import StoreError
+from airscrew.state.records import Stage
+from airscrew.state.store import Delete
+
+_learn_module = __import__("sys").modules[learning.__module__]
+
+_call = Turns._call
+_view = Turns._view
+_kill = Calls._kill
+_transaction = Committer._transaction
+_rebase = Live.rebase
+_found = _learn_module._found
+_write = Submitter._write
+
+
+async def _begin_unwritten(self: Any, live: Any, view: Any, given: Any) -> None:
+    if given.gate is not None:
+        given.gate.take(live.execution)
+    live.apply(begin(view, self.nonce()), view.now)
+    live.fresh = True
+
+
+def _calls_unwritten(*kinds: type) -> Callable[..., Any]:
+    async def call(self: Any, live: Any, action: Any, given: Any) -> bool:
+        if not isinstance(action, kinds):
+            return await _call(self, live, action, given)
+        live.woken = live.fresh = False
+        self._learn(live, given, await self.calls.perform(live, given.executor_id, action))
+        return True
+
+    return call
+
+
+def _always_fresh(self: Any, live: Any, given: Any, **more: Any) -> Any:
+    view = _view(self, live, given, **more)
+    return replace(view, fresh=True) if view.record.stage is Stage.STARTING else view
+
+
+async def _settle_by_anything(self: Any, live: Any, record: Any) -> int | None:
+    found = await self.read(live.execution)
+    return None if found is None else found.mod_revision
+
+
+def _rebase_without_facts(self: Any, *arguments: Any) -> list[Any]:
+    _rebase(self, *arguments)
+    return []
+
+
+def _transaction_without_compares(self: Any, *arguments: Any) -> Any:
+    _, operations = _transaction(self, *arguments)
+    return [], operations
+
+
+async def _kill_unconfirmed(self: Any, *arguments: Any) -> Any:
+    fact = await _kill(self, *arguments)
+    return JobGone() if isinstance(fact, JobStillThere) else fact
+
+
+def _found_unsettled(record: Any, fact: Any, given: Any) -> Any:
+    if given.traits is not None and isinstance(given.traits.start, Findable):
+        given = replace(given, traits=replace(given.traits, start=Findable(0.0)))
+    return _found(record, fact, given)
+
+
+async def _erase_all(self: Any) -> None:
+    if self._window:
+        await self._store.txn([], [Delete(entry.key) for entry in self._window[:100]])
+
+
+async def _write_later(self: Any, *arguments: Any) -> bool:
+    async def later() -> None:
+        with suppress(StoreError):
+            await _write(self, *arguments)
+
+    asyncio.get_running_loop().create_task(later())
+    return True
+
+
+_Patch = tuple[object, str, object]
+
+MUTATIONS: dict[str, tuple[_Patch, ...]] = {
+    "intent before create": (
+        (Turns, "_begin", _begin_unwritten),
+        (Turns, "_call", _calls_unwritten(Start)),
+    ),
+    "the nonce of a start": ((Turns, "_view", _always_fresh),),
+    "the name of a write": ((Committer, "_settle", _settle_by_anything),),
+    "facts kept on a conflict": ((Live, "rebase", _rebase_without_facts),),
+    "compare on write": ((Committer, "_transaction", _transaction_without_compares),),
+    "verdict before deletion": ((Turns, "_call", _calls_unwritten(KillJob, Finalize)),),
+    "confirmation before strike-off": ((Calls, "_kill", _kill_unconfirmed),),
+    "settle before absence counts": ((_learn_module, "_found", _found_unsettled),),
+    "event erased only after its acknowledgement": ((Outbox, "_erase", _erase_all),),
+    "acknowledgement only after the write": ((Submitter, "_write", _write_later),),
+}
+
+
+@contextmanager
+def without(step: str) -> Iterator[None]:
+    """Take a safety step out."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        for owner, name, replacement in MUTATIONS[step]:
+            stack.enter_context(patch.object(owner, name, replacement))
+        yield

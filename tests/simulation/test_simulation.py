@@ -1,0 +1,61 @@
+"""
+Some hundreds of seeds of the whole engine, and that a seed is the same run in every process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+from tests.simulation.__main__ import replay
+from tests.simulation.campaign import CHUNK, run_chunk
+from tests.simulation.crash_sites import ROOT
+from tests.simulation.run import simulate
+
+SEEDS = 300
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_no_invariant_is_violated(first: int) -> None:
+    tally = run_chunk(range(first, first + CHUNK))
+
+    told = "\n".join(f"{violations[0]}\n  replay: {replay(seed)}" for seed, violations in tally.violated.items())
+    assert not tally.violated, told
+    assert min(tally.per_seed["lives"]) >= 2
+    assert min(tally.per_seed["faults"]) >= 3
+    assert min(tally.per_seed["executions"]) >= 5
+    assert min(tally.per_seed["executors"]) >= 3
+
+
+def test_a_seed_is_the_same_run_in_every_process() -> None:
+    seeds = (3, 17)
+    digests = {_digests_elsewhere(seeds, hash_seed) for hash_seed in ("1", "2")}
+
+    assert digests == {" ".join(_digest(seed) for seed in seeds)}
+
+
+def test_the_story_of_a_seed_tells_of_writes_calls_and_crashes() -> None:
+    story = simulate(5, told=True).story
+
+    for word in ("== LIFE", "== CRASH", "stage: ready -> starting", "start_task(", "is acknowledged", "== CALM"):
+        assert word in story, word
+
+
+def _digest(seed: int) -> str:
+    return hashlib.sha256(simulate(seed, told=True).story.encode(errors="replace")).hexdigest()
+
+
+def _digests_elsewhere(seeds: tuple[int, ...], hash_seed: str) -> str:
+    code = f"from tests.simulation.test_simulation import _digest\nprint(' '.join(_digest(seed) for seed in {seeds!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()

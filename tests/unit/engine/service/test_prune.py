@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pytest
+from tests.unit.engine.service.service_kit import Office, template_bytes
+
+from airscrew.idl.ids import ExecutionId
+from airscrew.state import keys
+from airscrew.state.records import Intent, Request, Stage, encode
+from airscrew.state.store import Put
+
+pytestmark = pytest.mark.virtual_time
+
+
+async def over(office: Office, *names: str, **changes: object) -> None:
+    for at, name in enumerate(names):
+        await office.submit(name)
+        await office.end(name, at=1000.0 + at, **changes)
+
+
+class TestChoice:
+    async def test_what_ended_before_goes_the_oldest_first(self) -> None:
+        office = Office()
+        await over(office, "old", "older")
+        await office.end("older", at=10.0)
+        await office.submit("young")
+        await office.end("young", at=4999.0)
+        await office.submit("running")
+
+        assert await office.api.prune(older_than_seconds=100.0) == ["default/older", "default/old"]
+        assert len(await office.below(keys.SPECS)) == 2
+
+    async def test_some_of_the_last_may_be_kept(self) -> None:
+        office = Office()
+        await over(office, "a", "b", "c")
+
+        assert await office.api.prune(older_than_seconds=0.0, keep=2) == ["default/a"]
+
+    async def test_a_dry_run_names_the_same_and_deletes_nothing(self) -> None:
+        office = Office()
+        await over(office, "a", "b")
+        await office.set("b", created=True)
+
+        dry = await office.api.prune(older_than_seconds=0.0, dry_run=True)
+
+        assert len(await office.below(keys.RECORDS)) == 2
+        assert dry == await office.api.prune(older_than_seconds=0.0) == ["default/a"]
+
+    async def test_what_may_still_lie_outside_stays(self) -> None:
+        office = Office()
+        await over(office, "a", intent=Intent(nonce="n", written_at=1.0, unknown_since=2.0))
+
+        assert await office.api.prune(older_than_seconds=0.0) == []
+
+    async def test_children_stay_while_their_parent_is_at_work(self) -> None:
+        office = Office()
+        await office.submit("mother")
+        await office.set("mother", stage=Stage.CHILDREN)
+        await office.submit("child", parent="default/mother")
+        await office.end("child")
+
+        assert await office.api.prune(older_than_seconds=0.0) == []
+        await office.end("mother", at=2000.0)
+
+        assert await office.api.prune(older_than_seconds=0.0) == ["default/child", "default/mother"]
+
+
+class TestDeletion:
+    async def test_everything_of_an_execution_goes(self) -> None:
+        office = Office()
+        await over(office, "a")
+        await office.store.inner.txn(
+            [], [Put(keys.request_key(ExecutionId("default", "a"), "child-1"), encode(Request(what="child")))]
+        )
+
+        await office.api.prune(older_than_seconds=0.0)
+
+        page = await office.store.inner.range("", "\x7f")
+        assert [item.key for item in page.items] == []
+        assert office.desk.deleted == ["a"]
+
+    async def test_a_name_can_be_used_again(self) -> None:
+        office = Office()
+        await over(office, "a")
+        first = (await office.api.reader.find("a")).options.uid
+        await office.api.prune(older_than_seconds=0.0)
+
+        await office.submit("a", labels={"another": "request"})
+
+        assert (await office.api.reader.find("a")).options.uid != first
+
+    async def test_a_template_goes_with_the_last_that_refers_to_it(self) -> None:
+        office = Office()
+        await over(office, "a", "b")
+        await office.submit("c", template=template_bytes("another"))
+        await office.end("c", at=4999.9)
+        await office.end("b", at=4999.9)
+
+        await office.api.prune(older_than_seconds=100.0)
+        assert len(await office.below(keys.TEMPLATES)) == 2
+        office.clock.time = 9000.0
+        await office.api.prune(older_than_seconds=100.0)
+
+        assert await office.below(keys.TEMPLATES) == []
+
+    async def test_a_template_stays_for_a_submission_in_between(self) -> None:
+        office = Office()
+        await over(office, "a")
+
+        async def submit_between(operations: object) -> None:
+            if not await office.below(keys.SPECS):
+                office.store.before_txn = None
+                await office.submit("b")
+
+        office.store.before_txn = submit_between
+        await office.api.prune(older_than_seconds=0.0)
+
+        assert len(await office.below(keys.TEMPLATES)) == 1
+
+    async def test_while_options_cannot_be_read_no_template_goes(self) -> None:
+        office = Office()
+        await over(office, "a")
+        await office.submit("odd", template=template_bytes("another"))
+        await office.store.inner.txn([], [Put(keys.spec_key(ExecutionId("default", "odd")), b"\xff")])
+
+        assert await office.api.prune(older_than_seconds=0.0) == ["default/a"]
+        assert len(await office.below(keys.TEMPLATES)) == 2
+
+    async def test_one_that_changes_meanwhile_is_not_deleted(self) -> None:
+        office = Office()
+        await over(office, "a")
+
+        async def change(operations: object) -> None:
+            office.store.before_txn = None
+            await office.set("a", reason="changed")
+
+        office.store.before_txn = change
+
+        assert await office.api.prune(older_than_seconds=0.0) == []
+        assert len(await office.below(keys.SPECS)) == 1
