@@ -9,7 +9,7 @@ UV_VERSION := >=0.9,<1
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit simulate docs lock clean
+.PHONY: help setup run test check unit kills simulate docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,10 @@ unit: setup  ## The unit tests alone
 
 simulate: setup  ## Simulate crashes and faults: SEEDS=20000 FROM=0, or SEED=1124 for the story of one
 	@$(BIN)/python -m tests.simulation $(if $(SEED),$(SEED),--seeds $(or $(SEEDS),1000) --from $(or $(FROM),0))
+
+kills: setup  ## Kill the engine N times (default 300) on sqlite and on etcd, and count what was lost
+	@$(BIN)/python -m tests.integration.faults.kills $(or $(N),300) --store sqlite
+	@$(BIN)/python -m tests.integration.faults.kills $(or $(N),300) --store etcd
 
 docs: setup  ## Build the documentation into site/
 	@$(BIN)/mkdocs build --strict -q

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -112,6 +113,19 @@ def test_prune_removes_records_logs_and_outputs(user: User, tmp_path: Path) -> N
         path for path in (user.home / "data").rglob("*") if path.is_file() and words in path.read_text(errors="replace")
     ]
     assert holding == []
+
+
+def test_what_is_old_goes_by_itself_at_most_once_an_hour(user: User, tmp_path: Path) -> None:
+    user.variables["AIRSCREW_RETENTION_FINISHED_AGE"] = "0.01s"
+    template = echo(tmp_path / "echo.json")
+    for name in ("one", "two"):
+        user.run("run", template, "--name", name)
+    assert sorted(user.run("list", "-o", "name").out.split()) == ["default/one", "default/two"]
+
+    os.utime(user.home / "pruned", (0, 0))
+    user.run("run", container(tmp_path / "short.json", ["sleep", "0.3"]), "--name", "three")
+
+    assert user.run("list", "-o", "name").out.split() == ["default/three"]
 
 
 def test_state_goes_out_and_into_an_empty_home(user: User, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import secrets
 import select
 import subprocess
 import time
@@ -16,7 +17,7 @@ import pytest
 from tests.e2e.tasks import Gate, container, echo, python_script
 from tests.e2e.user import BIN, ROOT, User, until
 
-SECRET = "correct-horse-battery-staple"
+SECRET = f"correct-horse-{secrets.token_hex(12)}"
 HELLO = ROOT / "examples" / "flytekit" / "hello.py"
 
 

@@ -12,7 +12,8 @@ from contextlib import ExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.etcd import Etcd, EtcdServer, start_etcd
+from tests.support.etcd import HASTY, Etcd, EtcdServer, find_binary, start_cluster, start_etcd
+from tests.support.netns import make_machines
 
 from airscrew.state.errors import CompactedError, StoreFullError, StoreUnavailableError
 from airscrew.state.etcd.address import EtcdAddress
@@ -187,16 +188,55 @@ async def outcome(store: Store, operation: Put | Delete) -> TxnResult | StoreFul
 
 
 async def test_a_cluster_whose_leader_is_killed_loses_and_doubles_nothing(etcd_cluster: Etcd) -> None:
-    async with opened(etcd_cluster.new_url()) as store:
+    async with at_work(etcd_cluster) as store:
+        leader = await find_leader(etcd_cluster)
+        await asyncio.to_thread(leader.kill)
+        await patiently_put(store, "meanwhile", b"")
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(leader.start)
+
+
+async def test_a_leader_cut_off_from_its_peers_is_left_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    """We still reach it, and it still listens: only that it leads nobody."""
+    with ExitStack() as stack:
+        machines = make_machines(stack, 3)
+        binary = find_binary()
+        servers = [
+            EtcdServer(
+                binary=binary,
+                folder=tmp_path / machine.name,
+                name=machine.name,
+                host=machine.host,
+                peer_host=machine.peer_host,
+                runner=machine.runner,
+                options=HASTY,
+            )
+            for machine in machines
+        ]
+        etcd = start_cluster(stack, servers)
+        leader = await find_leader(etcd)
+        etcd.servers.sort(key=lambda server: server is not leader)  # the store begins with the first one
+        machine = next(machine for machine in machines if machine.name == leader.name)
+
+        async with at_work(etcd) as store:
+            machine.cut_off()
+            await asyncio.sleep(1.0)
+            await patiently_put(store, "meanwhile", b"")
+            await asyncio.sleep(2.0)
+            assert (await find_leader(etcd)) is not leader
+            machine.join()
+
+
+@asynccontextmanager
+async def at_work(etcd: Etcd) -> AsyncIterator[Store]:
+    """Write and watch while the block does harm, and then see that nothing was lost or doubled."""
+    async with opened(etcd.new_url()) as store:
         first = await patiently_put(store, "begin", b"")
         async with asyncio.TaskGroup() as group:
             seen = group.create_task(follow(store, first.revision + 1))
             writers = [group.create_task(write(store, number)) for number in range(24)]
             await asyncio.sleep(0.5)
-            leader = await find_leader(etcd_cluster)
-            await asyncio.to_thread(leader.kill)
-            await asyncio.sleep(2.0)
-            await asyncio.to_thread(leader.start)
+            yield store
             await asyncio.sleep(1.0)
             for writer in writers:
                 writer.cancel()
@@ -209,7 +249,7 @@ async def test_a_cluster_whose_leader_is_killed_loses_and_doubles_nothing(etcd_c
     for number in range(24):
         mine = [int(event.value or b"") for event in told if event.key == f"count/{number:02}"]
         assert mine == list(range(1, counts[f"count/{number:02}"] + 1)), "a write was lost or doubled"
-    assert sum(counts.values()) > 500, "there was hardly anything to lose"
+    assert sum(counts.values()) > 300, "there was hardly anything to lose"
 
 
 async def write(store: Store, number: int) -> None:
@@ -246,7 +286,8 @@ async def follow(store: Store, from_revision: int) -> list[Event]:
 
 
 async def find_leader(etcd: Etcd) -> EtcdServer:
-    for server in etcd.servers:
+    """Find the member that leads; one that was cut off may think so too, and is not asked first."""
+    for server in reversed(etcd.servers):
         async with Link(EtcdAddress.parse(f"etcd://{server.endpoint}"), QUICK) as link:
             status = await link.call(lambda member: member.maintenance.Status, rpc.StatusRequest(), is_read=True)
             if status.leader == status.header.member_id:

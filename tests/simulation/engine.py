@@ -114,9 +114,9 @@ class Engines:
     current: EngineLife | None = None
 
     async def run(self, lives: Sequence[LifePlan]) -> None:
-        """Run one life after the other; the last one until it is asked to stop. A life that cannot begin is tried again."""
+        """Run one life after the other, the last one until it is asked to stop; one that cannot begin comes again."""
         for plan in lives:
-            while not await self._live(plan):
+            while not await self._live(plan):  # noqa: ASYNC110 - a supervisor that starts it again
                 await asyncio.sleep(RESTART_SECONDS)
             await asyncio.sleep(plan.pause)
 
@@ -180,6 +180,8 @@ class Engines:
                 task.exception()  # it had fallen over when it was killed
             return True
         life.dead = True
+        for tell in life.over:
+            tell()
         return self._judge_end(life, task)
 
     def _time_is_up(self, life: EngineLife) -> None:

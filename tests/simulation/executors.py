@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 from tests.simulation.history import History
-from tests.simulation.services import CALL_SECONDS, SETTLE_SECONDS, WINDOW_SECONDS, Busy, Mode, Service
+from tests.simulation.services import CALL_SECONDS, SETTLE_SECONDS, WINDOW_SECONDS, BusyError, Mode, Service
 from tests.simulation.work import outputs, plan
 from tests.simulation.world import SECRET, World
 
@@ -132,7 +132,7 @@ class SimExecutor(Executor[Any]):
             token = await context.secret("token")
             try:
                 told = await self.service.create(context.key, str(context.execution), dict(template.custom))
-            except Busy as error:
+            except BusyError as error:
                 return NotStarted(str(error), self.world.dice.choice((None, 1.0)))
             except OSError as error:
                 raise OSError(f"{error} (token {token})") from error

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from asyncio import sleep
 
+from tests.simulation.world import World
 from typing_extensions import override
 
 from airscrew.engine.data.data_uri import is_data_uri
 from airscrew.engine.data.errors import FileMissingError, StorageUnavailableError
 from airscrew.engine.data.local_files import Entry
 from airscrew.engine.data.storage import Storage
-from tests.simulation.world import World
 
 
 class SimulatedStorage(Storage):

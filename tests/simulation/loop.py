@@ -42,6 +42,7 @@ class Life:
         crash_at_step: The callback of this life that is not run any more; 0 for none.
         steps: How many callbacks it has run.
         dead: Whether it is over.
+        killed: Whether it ended in the middle of something.
         on_crash: Called when it reaches ``crash_at_step``.
         tasks: Its tasks, done ones included.
     """
@@ -50,6 +51,7 @@ class Life:
     crash_at_step: int = 0
     steps: int = 0
     dead: bool = False
+    killed: bool = False
     on_crash: Callable[[], None] = lambda: None
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
@@ -97,7 +99,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         result = self.create_future()
         try:
             result.set_result(func(*args))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is the caller's
             result.set_exception(error)
         return result
 
@@ -178,15 +180,22 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._buried = True
         self._pool.clear()
         self._scheduled.clear()
-        for tasks in [*(life.tasks for life in lives), self._strays]:
-            for task in tasks:
-                if not task.done():
-                    task._log_destroy_pending = False  # type: ignore[attr-defined]
-                    _close(task.get_coro())
-            tasks.clear()
+        for life in lives:
+            _bury_tasks(life.tasks, quiet=life.killed)
+        _bury_tasks(self._strays, quiet=False)
         self._buried = True
         with suppress(Exception):
             self.close()
+
+
+def _bury_tasks(tasks: list[asyncio.Task[Any]], *, quiet: bool) -> None:
+    for task in tasks:
+        if not task.done():
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            _close(task.get_coro())
+        elif quiet:
+            task._log_traceback = False  # type: ignore[attr-defined]  # who would have looked at it was killed
+    tasks.clear()
 
 
 def _close(coroutine: Any) -> None:

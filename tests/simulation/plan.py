@@ -20,6 +20,7 @@ class End(Enum):
     WRITE_AFTER = "after its Nth write to the store, before the reply"
     WRITE_LATE = "with its Nth write on the way, which arrives in the next life"
     CALL = "with its Nth request to a service on the way"
+    CREATE = "with its Nth request for a new job on the way"
     TIME = "at a time"
     STOP = "by an orderly stop"
 
@@ -91,11 +92,16 @@ _COUNTS = {
     End.WRITE_AFTER: (1, 60),
     End.WRITE_LATE: (1, 60),
     End.CALL: (1, 30),
+    End.CREATE: (1, 6),
     End.TIME: (1, 1),
     End.STOP: (1, 1),
 }
 
-_ENDS = [End.STEP] * 4 + [End.WRITE_BEFORE, End.WRITE_LATE, End.CALL, End.TIME, End.STOP] + [End.WRITE_AFTER] * 2
+_ENDS = (
+    *[End.STEP] * 4,
+    *[End.WRITE_AFTER, End.CREATE] * 2,
+    *(End.WRITE_BEFORE, End.WRITE_LATE, End.CALL, End.TIME, End.STOP),
+)
 
 
 def _life(random: Random, end_of_faults: float) -> LifePlan:

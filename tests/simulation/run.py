@@ -128,7 +128,8 @@ class _Simulation:
                 self.cleared = True
             await self._stop(engines)
             users.cancel()
-        await check_all(world, self.store, self.history, self.users, list(self.services.values()), self.sinks)
+        services = list(self.services.values())
+        await check_all(world, self.store, self.history, self.users, services, self.sinks, cleared=self.cleared)
 
     async def _is_still(self) -> bool:
         """Tell whether the last life runs and nothing is left to do."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
-from tests.simulation.plan import End
 from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -34,7 +33,7 @@ WINDOW_SECONDS = 60.0
 """For how long a key may be sent again; the service itself keeps it as much longer as a request may be on its way."""
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """Certainly nothing was done."""
 
 
@@ -149,7 +148,7 @@ class Service:
     ) -> T:
         world = self.world
         fault = self._draw(faults, what)
-        dies = world.call_ends_life()
+        dies = world.call_ends_life(what)
         if fault is not None:
             world.fault(f"service: {fault.value}")
         world.story.add(self.name, lambda: f"{what} {about}{f' ({fault.value})' if fault else ''}")
@@ -158,7 +157,7 @@ class Service:
         await sleep(0 if world.calm else world.dice.random() ** 2 * 0.5)
         match fault:
             case Fault.REFUSED | Fault.BUSY:
-                raise Busy(fault.value)
+                raise BusyError(fault.value)
             case Fault.ERROR | Fault.LOST_REQUEST:
                 raise OSError(f"{fault.value}, on purpose")
             case Fault.LATE:
@@ -187,7 +186,7 @@ class Service:
         assert life is not None
         if fault not in {Fault.REFUSED, Fault.BUSY, Fault.ERROR, Fault.LOST_REQUEST}:
             self._deliver(world.dice.random() * 5.0, effect, fault)
-        world.crash(life, f"{End.CALL.value} ({life.calls})")
+        world.crash(life, f"{life.plan.end.value} ({life.plan.count})")
         await world.dead()
         raise AssertionError
 

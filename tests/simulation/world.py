@@ -29,6 +29,7 @@ class EngineLife(Life):
         plan: How it goes.
         writes: How many writes it has sent.
         calls: How many requests to services it has sent.
+        creates: How many of them were for new jobs.
         context: What its tasks run in.
         core: The engine, once it is open.
         registry: Its executors.
@@ -40,6 +41,7 @@ class EngineLife(Life):
     plan: LifePlan
     writes: int = 0
     calls: int = 0
+    creates: int = 0
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     core: Any = None
     registry: Any = None
@@ -130,7 +132,7 @@ class World:
             return
         if life.core is not None or life.steps:
             self.sites.update(waiting_at(life.tasks))
-        life.dead = True
+        life.dead = life.killed = True
         life.why = why
         self.fault(f"crash {life.plan.end.name}")
         self.story.add("== CRASH", f"life {life.number}: {why}, after {life.steps} callbacks, {life.writes} writes")
@@ -150,10 +152,17 @@ class World:
         is_write = life.plan.end in {End.WRITE_BEFORE, End.WRITE_AFTER, End.WRITE_LATE}
         return life.plan.end if is_write and life.writes == life.plan.count else None
 
-    def call_ends_life(self) -> bool:
+    def call_ends_life(self, what: str) -> bool:
         """Count a request of the life that runs, and say whether the life ends at it."""
         life = self.life()
         if life is None:
             return False
         life.calls += 1
-        return life.plan.end is End.CALL and life.calls == life.plan.count
+        life.creates += what == "create"
+        match life.plan.end:
+            case End.CALL:
+                return life.calls == life.plan.count
+            case End.CREATE:
+                return what == "create" and life.creates == life.plan.count
+            case _:
+                return False

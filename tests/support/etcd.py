@@ -30,6 +30,9 @@ MODULE = Path(__file__).resolve().parent.parent / "cluster" / "etcd"
 IMAGE = "quay.io/coreos/etcd:v3.6.8"
 READY_SECONDS = 30.0
 
+HASTY = ("--heartbeat-interval", "50", "--election-timeout", "500")
+"""Options of a cluster that finds a new leader soon."""
+
 _numbers = count(1)
 
 
@@ -112,6 +115,9 @@ class EtcdServer:
         options: More of its command line.
         scheme: ``http`` or ``https``, for clients.
         health_port: Where it says how it is, without TLS.
+        host: Its address for clients.
+        peer_host: Its address for members.
+        runner: What its command line begins with.
     """
 
     binary: Path
@@ -123,15 +129,18 @@ class EtcdServer:
     options: Sequence[str] = ()
     scheme: str = "http"
     health_port: int = field(default_factory=free_port)
+    host: str = "127.0.0.1"
+    peer_host: str = "127.0.0.1"
+    runner: Sequence[str] = ()
     _process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def peer_url(self) -> str:
-        return f"http://127.0.0.1:{self.peer_port}"
+        return f"http://{self.peer_host}:{self.peer_port}"
 
     @property
     def pid(self) -> int:
@@ -142,11 +151,12 @@ class EtcdServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         client = f"{self.scheme}://{self.endpoint}"
         command = [
+            *self.runner,
             *(str(self.binary), "--name", self.name, "--data-dir", str(self.folder / "data")),
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url),
             *("--initial-cluster", self.cluster or f"{self.name}={self.peer_url}"),
-            *("--listen-metrics-urls", f"http://127.0.0.1:{self.health_port}"),
+            *("--listen-metrics-urls", f"http://{self.host}:{self.health_port}"),
             *("--log-level", "warn"),
             *self.options,
         ]
@@ -166,7 +176,7 @@ class EtcdServer:
         raise AssertionError(f"etcd did not come up: {(self.folder / 'log').read_text()[-2000:]}")
 
     def _is_healthy(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.health_port, timeout=5)
+        connection = HTTPConnection(self.host, self.health_port, timeout=5)
         try:
             connection.request("GET", "/health")
             return connection.getresponse().status == HTTPStatus.OK
@@ -230,6 +240,11 @@ def start_etcd(
         EtcdServer(binary=binary, folder=folder / f"m{number}", name=f"m{number}", options=options, scheme=scheme)
         for number in range(members)
     ]
+    return start_cluster(stack, servers)
+
+
+def start_cluster(stack: ExitStack, servers: list[EtcdServer]) -> Etcd:
+    """Start members that know one another and end with the stack."""
     cluster = ",".join(f"{server.name}={server.peer_url}" for server in servers)
     for server in servers:
         server.cluster = cluster
@@ -258,6 +273,4 @@ def own_etcd(tmp_path: Path) -> Iterator[Etcd]:
 def etcd_cluster(tmp_path: Path) -> Iterator[Etcd]:
     """An etcd of three members, for this test alone."""
     with ExitStack() as stack:
-        yield start_etcd(
-            stack, tmp_path / "etcd", members=3, options=("--heartbeat-interval", "50", "--election-timeout", "500")
-        )
+        yield start_etcd(stack, tmp_path / "etcd", members=3, options=HASTY)

@@ -25,7 +25,7 @@ from airscrew.state.testing.history import History
 from airscrew.state.testing.linearizability import Content, by_revision, check_history
 
 KEYS = ("a", "b", "c", "d")
-END = "z"
+LAST, END = "y", "z"
 PATIENCE = 30.0
 
 
@@ -191,11 +191,12 @@ class Recording:
         for one in workload:
             await self.round(one, onlooker)
         async with self.make() as store, asyncio.TaskGroup() as group:
-            newest = await self.history.recording(store, 0).range(self.prefix, self.prefix + END)
+            recorded = self.history.recording(store, 0)
+            last = await recorded.txn((), [Put(self.prefix + LAST, b"last")])
+            await recorded.range(self.prefix, self.prefix + END)
             watching = group.create_task(onlooker.watch(store))
             async with asyncio.timeout(PATIENCE):
-                last = max((item.mod_revision for item in newest.items), default=0)
-                while onlooker.position <= (last if self.shared else newest.revision):  # noqa: ASYNC110 - the watch has no end of its own
+                while onlooker.position <= last.revision:  # noqa: ASYNC110 - the watch has no end of its own
                     await asyncio.sleep(0)
             watching.cancel()
         check_history(self.history.calls, begin=begin, told=by_revision(onlooker.batches), shared=self.shared)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass, field
 from random import Random
@@ -133,12 +132,11 @@ async def open_core(parts: CoreParts) -> AsyncIterator[Core]:
     installation = await ensure_installation(parts.store, parts.random)
     clock = await open_timebase(parts.store, parts.clock, parts.boot)
     life = await next_life(parts.store)
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="executor") as threads:
-        core = _assemble(parts, installation, clock, life, threads)
-        await parts.registry.initialise(core.setup)
-        with core.hosts.watchdog or nullcontext(), closing(core.hosts):
-            async with _running(core, parts):
-                yield core
+    core = _assemble(parts, installation, clock, life)
+    await parts.registry.initialise(core.setup)
+    with core.hosts.watchdog or nullcontext(), closing(core.hosts):
+        async with _running(core, parts):
+            yield core
 
 
 @asynccontextmanager
@@ -208,10 +206,10 @@ class _Frame:
         self.bell.controller.expect(execution, options)
 
 
-def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int, threads: ThreadPoolExecutor) -> Core:
+def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int) -> Core:
     bell, scope, draining = _Bell(), _Scope(parts.scope), [False]
     setup = _setup_for(parts, installation, clock, bell)
-    hosts = Hosts(parts.registry, threads, bell.wake, setup, watched=parts.watched)
+    hosts = Hosts(parts.registry, bell.wake, setup, watched=parts.watched)
     frame = _Frame(parts, installation, clock, life, scope, bell, hosts, draining)
     api = _make_service(frame)
     bell.controller = _make_controller(frame, api)

@@ -24,6 +24,9 @@ from airscrew.idl.ids import ExecutionId
 
 log = logging.getLogger("airscrew.hosting")
 
+THREADS = 8
+"""How many calls of an executor's plain functions run at once."""
+
 
 def traits_of(executor: Executor[object]) -> Traits:
     """Reduce an executor to what the machine needs to know of it."""
@@ -42,7 +45,6 @@ class Hosts:
 
     Args:
         registry: What is installed.
-        threads: For plain functions.
         wake: Pushes an execution back into the queue.
         setup: Makes what an executor is initialised with, by its id.
         watched: Whether a watchdog looks for executors that block the loop.
@@ -51,14 +53,12 @@ class Hosts:
     def __init__(
         self,
         registry: Registry,
-        threads: ThreadPoolExecutor,
         wake: Callable[[ExecutionId], None],
         setup: Callable[[str], Setup],
         *,
         watched: bool = True,
     ) -> None:
         self._registry = registry
-        self._threads = threads
         self._wake = wake
         self._setup = setup
         self.watchdog = Watchdog(self._offended) if watched else None
@@ -74,7 +74,9 @@ class Hosts:
             if executor is None:
                 return None
             setup = self._setup(executor_id)
-            host = self._hosts[executor_id] = Host(executor, self._threads, self.watchdog, setup)
+            # A pool of its own: one that hangs starves no other.
+            threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"executor-{executor_id}")
+            host = self._hosts[executor_id] = Host(executor, threads, self.watchdog, setup)
         return host
 
     def dispatch(self, live: Live) -> Dispatch:

@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import version
 from random import Random, SystemRandom
@@ -48,6 +49,7 @@ log = logging.getLogger("airscrew.manager")
 
 ANCHOR_SECONDS = 60.0
 RETENTION_SECONDS = 3600.0
+SOCKET_SECONDS = 0.2
 PROCESS_EXECUTOR = "process"
 
 
@@ -87,7 +89,8 @@ async def open_engine(
         data = await make_data(settings, store, stack, random)
         parts = make_parts(settings, store, found, data, clock=clock, random=random, work=work)
         core = await stack.enter_async_context(open_core(parts))
-        await stack.enter_async_context(_beside(core, store, settings, serve_socket=serve_socket))
+        socket = None if not serve_socket else _Socket(waits=work.kind is not WorkKind.ALL)
+        await stack.enter_async_context(_beside(core, store, settings, socket))
         yield core.api
 
 
@@ -198,20 +201,21 @@ def make_parts(
 
 
 @asynccontextmanager
-async def _beside(core: Core, store: Store, settings: EngineSettings, *, serve_socket: bool) -> AsyncIterator[None]:
+async def _beside(core: Core, store: Store, settings: EngineSettings, socket: _Socket | None) -> AsyncIterator[None]:
     """What runs beside the loop: the anchor of time, retention, the socket."""
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(_keep_anchor(core, store), name="anchor"),
             group.create_task(_keep_retention(core, settings), name="retention"),
         ]
-        stop = asyncio.Event()
-        if serve_socket:
-            group.create_task(_serve(core, settings, stop), name="socket")
+        if socket is not None:
+            group.create_task(socket.serve(core, settings), name="socket")
+            await socket.ready.wait()
         try:
             yield
         finally:
-            stop.set()
+            if socket is not None:
+                socket.stop.set()
             for task in tasks:
                 task.cancel()
 
@@ -226,32 +230,59 @@ async def _keep_anchor(core: Core, store: Store) -> None:
 
 
 async def _keep_retention(core: Core, settings: EngineSettings) -> None:
-    age = settings.retention.finished_age
+    """Prune now if nobody did for an hour: a home that only short runs use is kept small too."""
+    age, stamp = settings.retention.finished_age, settings.home_path / "pruned"
     while age > 0:
+        if not stamp.exists() or not 0 <= time.time() - stamp.stat().st_mtime < RETENTION_SECONDS:
+            with suppress(StoreError):
+                await core.api.prune(older_than_seconds=age, keep=settings.retention.keep)
+                stamp.touch()
         await asyncio.sleep(RETENTION_SECONDS)
-        with suppress(StoreError):
-            await core.api.prune(older_than_seconds=age, keep=settings.retention.keep)
 
 
-async def _serve(core: Core, settings: EngineSettings, stop: asyncio.Event) -> None:
+@dataclass(slots=True)
+class _Socket:
     """
-    Serve the socket beside the store; the import is left to a thread, so that a short task does not wait for it.
+    The socket beside the store.
+
+    Attributes:
+        waits: Whether it is opened only when the engine lives for longer than a short task: what it takes to import
+            and open it would be a tenth of that. Else the engine is ready when its socket is.
+        ready: Set when the engine may begin.
+        stop: Set when it ends.
     """
-    from airscrew.engine.api.address import socket_beside
 
-    await asyncio.get_running_loop().run_in_executor(None, import_module, "airscrew.engine.api.server")
-    if stop.is_set():
-        return
-    from airscrew.engine.api.adapter import ServerInfo
-    from airscrew.engine.api.server import serving
+    waits: bool
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
 
-    info = ServerInfo(version=version("airscrew"), pid=os.getpid(), started_at=time.time(), home=settings.home)
-    async with AsyncExitStack() as stack:
+    async def serve(self, core: Core, settings: EngineSettings) -> None:
+        """Serve an engine until it ends; without a socket it works all the same."""
         try:
-            await stack.enter_async_context(serving(core.api, socket_beside(settings.store_file), info))
-        except (OSError, UsageError) as error:
-            log.warning("the socket cannot be served", extra={"error": str(error)})
-        await stop.wait()
+            if self.waits:
+                self.ready.set()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SOCKET_SECONDS):
+                        await self.stop.wait()
+            if not self.stop.is_set():
+                await asyncio.get_running_loop().run_in_executor(None, import_module, "airscrew.engine.api.server")
+                await self._serve(core, settings)
+        finally:
+            self.ready.set()
+
+    async def _serve(self, core: Core, settings: EngineSettings) -> None:
+        from airscrew.engine.api.adapter import ServerInfo
+        from airscrew.engine.api.address import socket_beside
+        from airscrew.engine.api.server import serving
+
+        info = ServerInfo(version=version("airscrew"), pid=os.getpid(), started_at=time.time(), home=settings.home)
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(serving(core.api, socket_beside(settings.store_file), info))
+            except (OSError, UsageError) as error:
+                log.warning("the socket cannot be served", extra={"error": str(error)})
+            self.ready.set()
+            await self.stop.wait()
 
 
 async def _close(registry: Registry) -> None:

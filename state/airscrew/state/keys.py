@@ -18,6 +18,8 @@ ranges over and watches its own keys alone::
     cursor/<sink>                          how far a sink has taken them
     dead/<sink>/<life>/<sequence>          events that a sink refused
     cache/...                              the task cache
+    lock/engine                            which process is the engine, under its lease; see ``lease_lock``
+    lock/term                              who took that lock last
 """
 
 from __future__ import annotations

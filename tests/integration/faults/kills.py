@@ -303,19 +303,17 @@ def address(kind: str, folder: Path) -> Iterator[str]:
 
 
 def loop(kind: str, folder: Path, kills: int, seed: int, tell: Callable[[int], None] = lambda _: None) -> Account:
-    """Run a loop on a kind of store, and write its figures."""
+    """Run a loop on a kind of store."""
     with address(kind, folder) as url:
         one = KillLoop(folder, store=url, seed=seed)
         try:
-            account = one.run(kills, tell)
+            return one.run(kills, tell)
         finally:
             one.clean()
-    record(f"kills-{kind}", account.figures())
-    return account
 
 
 def main() -> int:
-    """Run the loop that was asked for; 0 when it is sound."""
+    """Run the loop that was asked for, and write its figures down; 0 when it is sound."""
     parser = argparse.ArgumentParser(description="Kill the engine again and again, and count what is lost.")
     parser.add_argument("kills", type=int, nargs="?", default=300)
     parser.add_argument("--store", default="sqlite", choices=["sqlite", "etcd"])
@@ -329,6 +327,7 @@ def main() -> int:
 
         account = loop(asked.store, folder, asked.kills, asked.seed, tell)
     sys.stderr.write("\n")
+    record(f"kills-{asked.store}", account.figures())
     json.dump(account.figures() | {"sound": account.sound}, sys.stdout, indent=2)
     for problem in (*account.lost, *account.doubled, *account.left_over):
         sys.stdout.write(f"\n{problem}")

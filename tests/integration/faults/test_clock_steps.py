@@ -41,7 +41,7 @@ async def ends_at(rig: Rig, name: str, patience: float) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with asyncio.timeout(patience):
-        while (await rig.record(name)).stage is not Stage.DONE:
+        while (await rig.record(name)).stage is not Stage.DONE:  # noqa: ASYNC110 - it is read as others read it
             await asyncio.sleep(0.1)
     return loop.time() - began
 

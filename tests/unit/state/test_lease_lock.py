@@ -14,6 +14,7 @@ from airscrew.engine.testing.virtual_time import elapse
 from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreUnavailableError
 from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY, Holder, hold_engine, myself
 from airscrew.state.memory import MemoryStore
+from airscrew.state.room import BoundedStore
 from airscrew.state.store import Compare, LeaseStore, Put
 
 pytestmark = pytest.mark.virtual_time
@@ -117,6 +118,16 @@ async def test_a_conflict_of_the_engines_own_is_no_loss(store: MemoryStore) -> N
         result = await held.txn([Compare("a", 5)], [Put("a", b"1")])
 
     assert not result.succeeded
+
+
+async def test_the_held_store_passes_on_whether_room_is_short(store: MemoryStore) -> None:
+    async with hold_engine(store) as held:
+        assert isinstance(held, BoundedStore)
+        assert not held.is_short_of_room()
+
+        store.is_short_of_room = lambda: True  # type: ignore[attr-defined]
+
+        assert held.is_short_of_room()
 
 
 async def test_what_the_body_raises_comes_out_as_it_is(store: MemoryStore) -> None:

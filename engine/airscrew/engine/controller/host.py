@@ -102,7 +102,8 @@ class Host:
         return False
 
     def close(self) -> None:
-        """End the loop of its own, when it has one."""
+        """End its threads, and the loop of its own when it has one; a call that hangs is left behind."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
         if self._own is not None:
             self._own.close()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.faulty_store import FaultyStore
 from tests.unit.engine.service.service_kit import Office, template_bytes
 
 from airscrew.engine.api.model import ApiError
@@ -129,6 +130,30 @@ async def test_a_full_store_and_one_that_is_away_have_codes_of_their_own() -> No
         await office.submit()
 
     assert (caught.value.code, away.value.code) == ("full", "unavailable")
+
+
+class ShortStore(FaultyStore):
+    """A store that comes near its limit when it is told."""
+
+    short = False
+
+    def is_short_of_room(self) -> bool:
+        return self.short
+
+
+async def test_near_the_stores_limit_nothing_new_is_accepted_and_a_kill_is() -> None:
+    store = ShortStore()
+    office = Office(store=store)
+    await office.submit("a")
+    store.short = True
+
+    with pytest.raises(ApiError) as caught:
+        await office.submit("b")
+    await office.api.kill("default/a", "enough")
+
+    assert caught.value.code == "full"
+    assert not any(key.endswith("/b") for key in await office.below("spec/"))
+    assert any(key.endswith("/kill") for key in await office.below("request/"))
 
 
 async def test_a_draining_engine_accepts_nothing() -> None:

@@ -1,0 +1,226 @@
+"""
+Makes ``docs/guarantees.md``: what is promised, how it is tested, and the figures of the runs that tested it.
+
+    python -m tests.proof     write the page anew, with the figures that lie in build/proof
+
+The promises are here, and nowhere else; the figures come from the files that the runs write (``tests.support.
+proof_files``). A figure of a run that is not there this time stays on the page, with its date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.proof_files import FOLDER, ROOT, machine
+
+PAGE = ROOT / "docs" / "guarantees.md"
+CAMPAIGN = ROOT / "build" / "simulation" / "campaign.json"
+MARK = "<!-- figures -->"
+SECTION = re.compile(r"^### (?P<name>[\w-]+) \((?P<date>[\d-]+); (?P<machine>.+)\)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promise:
+    """
+    A promise of the page.
+
+    Attributes:
+        text: What is promised.
+        faults: Under which faults.
+        tests: The files that hold it to that.
+    """
+
+    text: str
+    faults: str
+    tests: tuple[str, ...]
+
+
+SIMULATION = "tests/simulation/test_simulation.py"
+FAULTS = "tests/integration/faults"
+
+PROMISES = (
+    Promise(
+        text="No attempt is started twice; one execution never has two attempts alive at once.",
+        faults="the engine is killed at any await and any write; lost and late replies of the store and of services",
+        tests=(SIMULATION, f"{FAULTS}/test_kills.py", "tests/e2e/test_crash.py"),
+    ),
+    Promise(
+        text="No acknowledged submission is lost; every accepted execution comes to its end.",
+        faults="the same, and a full disk, no file descriptors, an etcd that is away for minutes",
+        tests=(
+            SIMULATION,
+            f"{FAULTS}/test_kills.py",
+            f"{FAULTS}/test_disks.py",
+            f"{FAULTS}/test_descriptors.py",
+            "tests/integration/test_etcd_faults.py",
+        ),
+    ),
+    Promise(
+        text="A finished attempt leaves nothing running; what may be left is named by `airscrew leaks`.",
+        faults="the same; tasks that leave daemons behind",
+        tests=(SIMULATION, f"{FAULTS}/test_kills.py", "tests/integration/test_process_executor.py"),
+    ),
+    Promise(
+        text="Terminal phases are final, verdicts do not change, phase versions grow.",
+        faults="the same; stale reads, lost and doubled events of watches",
+        tests=(SIMULATION,),
+    ),
+    Promise(
+        text="Each safety step is needed: without it the simulation finds the harm.",
+        faults="intent, nonce, facts, compare, verdict, confirmation and `settle` removed one at a time",
+        tests=("tests/simulation/test_mutations.py",),
+    ),
+    Promise(
+        text="The stores are linearizable, and what a watch tells is what was written.",
+        faults="commits that fail before and after the disk, files that cannot be opened again, closing under load",
+        tests=("tests/integration/test_linearizability.py", "tests/unit/state/test_linearizability.py"),
+    ),
+    Promise(
+        text="A write that was acknowledged survives a kill.",
+        faults="SIGKILL in the midst of writes",
+        tests=("tests/integration/test_sqlite_kill.py",),
+    ),
+    Promise(
+        text="A damaged store file is refused, or gone on with from its last good state with a warning; never guessed.",
+        faults="each page of the file overwritten; the write-ahead log cut and overwritten",
+        tests=("tests/integration/test_sqlite_damage.py",),
+    ),
+    Promise(
+        text="No room: submissions are refused with the reason, what runs goes on and its end is written down later.",
+        faults="a file system that is really full, one that cannot be written",
+        tests=(f"{FAULTS}/test_disks.py", "tests/integration/test_sqlite_full_disk.py"),
+    ),
+    Promise(
+        text="A deadline fires neither early nor later than its length.",
+        faults="the wall clock stepped by an hour back and forth, also while the engine is away",
+        tests=(f"{FAULTS}/test_clock_steps.py",),
+    ),
+    Promise(
+        text="One executor's failure changes no other's executions.",
+        faults="it blocks, leaks threads and memory, raises SystemExit, KeyboardInterrupt or CancelledError anywhere",
+        tests=(f"{FAULTS}/test_bad_plugins.py", "tests/unit/engine/test_host.py"),
+    ),
+)
+
+LIMITS = (
+    "A job service that delivers a start later than the `settle` that its executor declares can make a twin: it is "
+    "found and killed. An `at_most_once` executor may leave one start unaccounted for: `airscrew leaks` names it.",
+    "SQLite keeps no checksum of a page: a flipped bit inside a stored value is noticed only when the value no longer "
+    "decodes; that execution alone is then quarantined. A damaged end of the write-ahead log cannot be told from a "
+    "write that a crash cut short: the store warns and goes on.",
+    "A disk that says that it has written and has not (a volatile cache without a battery) can lose what was "
+    "acknowledged.",
+    "An executor in the engine's process can harm it on purpose: by `os._exit`, by cancelling the engine's own tasks, "
+    "by a task of its own that raises SystemExit, or by holding the interpreter's lock. Threads and memory that it "
+    "leaks are the process's.",
+    "The wall clock is stepped in virtual time; the real clock of the machine is not touched by the tests.",
+    "The full and the read-only disk need root to be mounted; elsewhere these tests are skipped and say so.",
+)
+
+
+def promises() -> str:
+    """The part of the page that does not depend on any run."""
+    lines = [
+        "# Guarantees",
+        "",
+        "Made by `python -m tests.proof`; do not edit. `make test` runs every test named here; the long runs are",
+        "`make simulate` and `make kills`.",
+        "",
+        "| Promise | Under which faults | Tests |",
+        "|---|---|---|",
+    ]
+    for one in PROMISES:
+        tests = "<br>".join(f"`{test}`" for test in one.tests)
+        lines += [f"| {one.text} | {one.faults} | {tests} |"]
+    lines += ["", "## Known limits", "", *(f"- {limit}" for limit in LIMITS), "", "## Figures of the last runs", ""]
+    return "\n".join(lines)
+
+
+def sections(page: str) -> dict[str, str]:
+    """Split the figures of a page by their runs."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in page.partition(MARK)[2].splitlines():
+        heading = SECTION.match(line)
+        name = heading["name"] if heading else name
+        if name:
+            found[name] = f"{found.get(name, '')}{line}\n"
+    return {name: text.rstrip() for name, text in found.items()}
+
+
+def section(run: Mapping[str, object]) -> str:
+    """Show the figures of one run."""
+    figures = run["figures"]
+    assert isinstance(figures, Mapping)
+    lines = [f"### {run['name']} ({run['date']}; {run['machine']})", "", "| what | |", "|---|---|"]
+    lines += [f"| {name} | {shown(value)} |" for name, value in figures.items()]
+    return "\n".join(lines)
+
+
+def shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {shown(inner)}" for name, inner in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(shown, value))
+    return f"{value:,}".replace(",", " ") if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def render(old: str, runs: Sequence[Mapping[str, object]]) -> str:
+    """Make the page anew; figures of runs that are not among these stay."""
+    figures = sections(old) | {str(run["name"]): section(run) for run in runs}
+    body = "\n\n".join(figures[name] for name in sorted(figures))
+    return f"{promises()}{MARK}\n\n{body}\n"
+
+
+def read_runs(folder: Path) -> list[dict[str, object]]:
+    """Read the files that runs have written."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+def read_campaign(path: Path) -> list[dict[str, object]]:
+    """Read what the last campaign of the simulation has left, if there was one."""
+    if not path.exists():
+        return []
+    told = json.loads(path.read_text())
+    sites = [int(site["crashes"]) for site in told["crash_sites"]]
+    figures = {
+        "seeds": told["seeds"],
+        "first seed": told["first_seed"],
+        "seeds with a violated invariant": len(told["violated"]),
+        **{f"{name} a seed": spread(counts) for name, counts in told["per_seed"].items()},
+        "faults": told["faults"],
+        "await and write sites": len(sites),
+        "of these crashed at 20 times and more": sum(crashes >= 20 for crashes in sites),
+        "of these never crashed at": sites.count(0),
+    }
+    date = time.strftime("%Y-%m-%d", time.gmtime(path.stat().st_mtime))
+    return [{"name": "simulation", "date": date, "machine": machine(), "figures": figures}]
+
+
+def spread(counts: Mapping[str, int]) -> str:
+    """Say from where to where a count goes over the seeds, and its median."""
+    values = sorted((int(count), seeds) for count, seeds in counts.items())
+    half, passed, middle = sum(seeds for _, seeds in values) / 2, 0, 0
+    for count, seeds in values:
+        if passed < half:
+            middle = count
+        passed += seeds
+    return f"{values[0][0]} to {values[-1][0]}, median {middle}"
+
+
+def main() -> int:
+    """Write the page."""
+    old = PAGE.read_text() if PAGE.exists() else ""
+    PAGE.write_text(render(old, [*read_runs(FOLDER), *read_campaign(CAMPAIGN)]))
+    sys.stdout.write(f"{PAGE.relative_to(ROOT)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
