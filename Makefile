@@ -6,8 +6,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV_VERSION := >=0.9,<1
 
-export PYTHONDONTWRITEBYTECODE = 1
-
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check unit kills simulate docs lock clean
 
