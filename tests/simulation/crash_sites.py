@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -67,13 +69,40 @@ def waiting_at(tasks: Iterable[asyncio.Task[Any]]) -> Counter[str]:
     return found
 
 
+def running_at() -> Counter[str]:
+    """Count the lines that whoever calls this has come through: a life can end in the middle of a call of its own."""
+    found: set[str] = set()
+    frame = sys._getframe()
+    while frame is not None:
+        found.add(_place(frame))
+        frame = frame.f_back
+    return Counter(found - {""})
+
+
 def _frames(awaited: Any) -> Iterable[Any]:
     while awaited is not None:
+        generator = _generator_of(awaited)
+        if generator is not None:
+            yield from (frame for frame in [generator.ag_frame] if frame is not None)
+            awaited = generator.ag_await
+            continue
         frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
         if frame is None:
             return
         yield frame
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+
+
+def _generator_of(awaited: Any) -> Any:
+    """Return the asynchronous generator whose next item is awaited; nothing but the collector knows it."""
+    if type(awaited).__name__ not in {"async_generator_asend", "async_generator_athrow", "anext_awaitable"}:
+        return None
+    for one in gc.get_referents(awaited):
+        if hasattr(one, "ag_frame"):
+            return one
+        if (inner := _generator_of(one)) is not None:
+            return inner
+    return None
 
 
 def _place(frame: Any) -> str:

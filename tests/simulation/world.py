@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.simulation.crash_sites import waiting_at
+from tests.simulation.crash_sites import running_at, waiting_at
 from tests.simulation.loop import LIFE, Life, SimulatedLoop
 from tests.simulation.plan import End, LifePlan, Plan, draw_plan
 from tests.simulation.story import Story
@@ -131,7 +131,7 @@ class World:
         if life.dead:
             return
         if life.core is not None or life.steps:
-            self.sites.update(waiting_at(life.tasks))
+            self.sites.update(waiting_at(life.tasks) + running_at())
         life.dead = life.killed = True
         life.why = why
         self.fault(f"crash {life.plan.end.name}")
