@@ -86,9 +86,9 @@ def claimed(attempt: Attempt[Any]) -> tuple[int, int]:
     return claim.supervisor.pid, claim.task.pid
 
 
-def children() -> str:
+def children() -> set[str]:
     """List the children of this process, zombies too."""
-    return "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))
+    return {pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
 
 
 def threads() -> int:
@@ -578,9 +578,11 @@ async def test_finalize_stops_what_a_supervisor_that_was_killed_at_the_end_has_l
 
 
 async def test_a_supervisor_is_no_zombie_of_the_engine(tmp_path: Path) -> None:
+    before = children()  # a server that another test's fixture keeps is none of ours
+
     await run(tmp_path, shell("true"))
 
-    await until(lambda: not children())
+    await until(lambda: not children() - before)
 
 
 async def test_many_tasks_cost_no_threads(tmp_path: Path) -> None:
@@ -594,7 +596,7 @@ async def test_many_tasks_cost_no_threads(tmp_path: Path) -> None:
         for attempt in attempts:
             await attempt.kill_until_gone("enough")
 
-        assert after == before
+        assert after <= before  # a thread of some library may have ended meanwhile
 
 
 def test_a_template_without_a_command_is_refused() -> None:
