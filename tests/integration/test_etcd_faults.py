@@ -22,7 +22,7 @@ from airscrew.state.etcd.options import EtcdOptions
 from airscrew.state.etcd.store import EtcdStore
 from airscrew.state.etcd.wire import rpc
 from airscrew.state.room import check_room
-from airscrew.state.store import Compare, Delete, Event, Put, Store, TxnResult
+from airscrew.state.store import Compare, Delete, Event, KeyValue, Put, Store, TxnResult
 
 QUICK = EtcdOptions(call_seconds=3.0, first_pause_seconds=0.02, upkeep_seconds=0.1)
 
@@ -232,14 +232,14 @@ async def at_work(etcd: Etcd) -> AsyncIterator[Store]:
     """Write and watch while the block does harm, and then see that nothing was lost or doubled."""
     async with opened(etcd.new_url()) as store:
         first = await patiently_put(store, "begin", b"")
+        stopping = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             seen = group.create_task(follow(store, first.revision + 1))
-            writers = [group.create_task(write(store, number)) for number in range(24)]
+            writers = [group.create_task(write(store, number, stopping)) for number in range(24)]
             await asyncio.sleep(0.5)
             yield store
             await asyncio.sleep(1.0)
-            for writer in writers:
-                writer.cancel()
+            stopping.set()  # not cancelled: what is on its way would be written after the end
             await asyncio.wait(writers)
             await patiently_put(store, "end", b"")
 
@@ -252,27 +252,33 @@ async def at_work(etcd: Etcd) -> AsyncIterator[Store]:
     assert sum(counts.values()) > 300, "there was hardly anything to lose"
 
 
-async def write(store: Store, number: int) -> None:
-    """Count up by compare-and-set; after a lost answer, what is stored says whether it happened."""
-    key, count, revision = f"count/{number:02}", 0, 0
-    while True:
+async def write(store: Store, number: int, stopping: asyncio.Event) -> None:
+    """Count up by compare-and-set, until told to stop and sure of the last write; a read settles lost answers."""
+    key, count, revision, is_unknown = f"count/{number:02}", 0, 0, False
+    while is_unknown or not stopping.is_set():
         try:
             result = await store.txn([Compare(key, revision)], [Put(key, b"%d" % (count + 1))])
+            assert result.succeeded or is_unknown, "nobody else writes it"
         except StoreUnavailableError:
-            found = None
-            while found is None:
-                try:
-                    found = await store.get(key)
-                except StoreUnavailableError:
-                    await asyncio.sleep(0.05)
-                else:
-                    break
+            is_unknown = True
+        else:
+            is_unknown = not result.succeeded  # then the one without an answer arrived late
+        if is_unknown:
+            found = await patiently_get(store, key)
             if found is not None:
                 assert int(found.value) in {count, count + 1}, "somebody else wrote"
                 count, revision = int(found.value), found.mod_revision
         else:
-            assert result.succeeded, "nobody else writes it"
             count, revision = count + 1, result.revision
+
+
+async def patiently_get(store: Store, key: str) -> KeyValue | None:
+    """Read a key, however long the store is away."""
+    while True:
+        try:
+            return await store.get(key)
+        except StoreUnavailableError:
+            await asyncio.sleep(0.05)
 
 
 async def follow(store: Store, from_revision: int) -> list[Event]:

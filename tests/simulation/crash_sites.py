@@ -11,10 +11,11 @@ import asyncio
 import gc
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,8 @@ SIMULATED = tuple(
 )
 """What a simulation runs; the rest of engine and state talks to files, sockets, other stores or people."""
 
+TraceFunction = Callable[[FrameType, str, Any], Any]
+
 _short: dict[str, str] = {}
 
 
@@ -61,11 +64,13 @@ class Site:
 
 
 def waiting_at(tasks: Iterable[asyncio.Task[Any]]) -> Counter[str]:
-    """Count the lines that unfinished tasks wait at, from the outermost to the innermost one."""
+    """Count the awaits that unfinished tasks wait at, from the outermost to the innermost one."""
     found: Counter[str] = Counter()
+    sites = await_sites()
     for task in tasks:
         if not task.done():
-            found.update({place for frame in _frames(task.get_coro()) if (place := _place(frame))})
+            places = {place for frame in _frames(task.get_coro()) if (place := _place(frame))}
+            found.update({sites[place].place for place in places if place in sites})
     return found
 
 
@@ -149,10 +154,34 @@ def _is_write(node: ast.AST) -> bool:
     return isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "txn"
 
 
+@lru_cache(maxsize=1)
+def simulated_sites() -> tuple[str, ...]:
+    """List the awaits that a simulation runs."""
+    return tuple(sorted({site.place for site in await_sites().values() if site.place.startswith(SIMULATED)}))
+
+
+def tracer(site: str, visit: Callable[[], None]) -> TraceFunction:
+    """Return a trace function that tells of each time when the code comes to an await, whether it will wait or not."""
+    name, _, number = site.rpartition(":")
+    line, function = int(number), await_sites()[site].function
+
+    def in_function(frame: FrameType, event: str, _: object) -> TraceFunction:
+        if event == "line" and frame.f_lineno == line:
+            visit()
+        return in_function
+
+    def trace(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        code = frame.f_code
+        return in_function if code.co_name == function and code.co_filename.endswith(name) else None
+
+    return trace
+
+
 def crashes_by_site(crashes: Counter[str]) -> list[dict[str, object]]:
     """Say how often a life ended at each site that a simulation runs, the rarest first."""
     sites = await_sites()
-    counted: Counter[Site] = Counter({site: 0 for site in sites.values() if site.place.startswith(SIMULATED)})
+    simulated = set(simulated_sites())
+    counted: Counter[Site] = Counter({site: 0 for site in sites.values() if site.place in simulated})
     for place, count in crashes.items():
         site = sites.get(place)
         if site in counted:

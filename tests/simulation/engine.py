@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
+from tests.simulation.crash_sites import tracer
 from tests.simulation.executors import KINDS, Promises
 from tests.simulation.files import SimulatedStorage
 from tests.simulation.plan import End, LifePlan
@@ -159,7 +160,11 @@ class Engines:
         world = self.world
         number = len(world.lives) + 1
         life = EngineLife(number=number, plan=plan, crash_at_step=plan.count if plan.end is End.STEP else 0)
-        life.on_crash = lambda: world.crash(life, f"{End.STEP.value} ({plan.count})")
+        if plan.site:
+            life.visits_left = plan.count
+            life.crash_at_wait = plan.site if plan.end is End.WAIT else ""
+            life.trace = tracer(plan.site, life.visit) if plan.end is End.SITE else None
+        life.on_crash = lambda: world.crash(life, f"{plan.end.value} ({plan.site} {plan.count})")
         world.lives.append(life)
         over = world.loop.create_future()
 

@@ -52,6 +52,7 @@ class SimulatedStorage(Storage):
 
     @override
     async def delete(self, uri: str) -> None:
+        await sleep(0)
         self._files.pop(uri, None)
 
     async def _reach(self) -> None:

@@ -8,7 +8,8 @@ Guarantees:
 2. Any order of ready callbacks comes up for some seed.
 3. The time moves only when nothing is ready, and then to the next timer.
 4. A life that is dead runs no callback any more, not even a ``finally``: that is what SIGKILL does. Whatever
-   belongs to a life carries it in its context; what belongs to none (stores, services, users) goes on.
+   belongs to a life carries it in its context; what belongs to none (stores, services, users) goes on. One that
+   ends in the middle of a callback runs on to its next await, which changes nothing: whoever is outside waits first.
 
 No files, no threads: ``run_in_executor`` calls the function on the spot.
 """
@@ -17,12 +18,15 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+
+from tests.simulation.crash_sites import TraceFunction, waiting_at
 
 STEP_LIMIT = 600_000
 CLOSING_TRIES = 20
@@ -43,17 +47,29 @@ class Life:
         steps: How many callbacks it has run.
         dead: Whether it is over.
         killed: Whether it ended in the middle of something.
-        on_crash: Called when it reaches ``crash_at_step``.
+        crash_at_wait: The await at which it waits at last; empty for none.
+        trace: Watches its code for an await that is its last.
+        visits_left: At which visit of either it ends.
+        on_crash: Called when it ends there or at ``crash_at_step``.
         tasks: Its tasks, done ones included.
     """
 
     number: int
     crash_at_step: int = 0
+    crash_at_wait: str = ""
+    trace: TraceFunction | None = None
+    visits_left: int = 0
     steps: int = 0
     dead: bool = False
     killed: bool = False
     on_crash: Callable[[], None] = lambda: None
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+
+    def visit(self) -> None:
+        """Count a visit of its last await."""
+        self.visits_left -= 1
+        if not self.visits_left and not self.dead:
+            self.on_crash()
 
 
 LIFE: ContextVar[Life | None] = ContextVar("life", default=None)
@@ -145,7 +161,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self.steps += 1
             if self.steps > STEP_LIMIT:
                 raise SimulationStuckError(f"no end after {self.steps} callbacks, at {self._now:.1f} s")
-            handle._run()
+            if life is None or life.trace is None:
+                handle._run()
+            else:
+                _run_traced(handle, life.trace)
+            if life is not None and life.crash_at_wait and not life.dead:
+                _look_where_it_waits(life, handle)
             if self._stopping:  # type: ignore[attr-defined]
                 return
 
@@ -186,6 +207,22 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._buried = True
         with suppress(Exception):
             self.close()
+
+
+def _run_traced(handle: asyncio.Handle, trace: TraceFunction) -> None:
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        handle._run()
+    finally:
+        sys.settrace(before)
+
+
+def _look_where_it_waits(life: Life, handle: asyncio.Handle) -> None:
+    """Count a visit when the task that has just run waits at the last await of its life."""
+    task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]
+    if isinstance(task, asyncio.Task) and life.crash_at_wait in waiting_at([task]):
+        life.visit()
 
 
 def _bury_tasks(tasks: list[asyncio.Task[Any]], *, quiet: bool) -> None:

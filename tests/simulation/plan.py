@@ -4,9 +4,11 @@ What a seed means: how much goes wrong, when lives end and how, what is submitte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from random import Random
+
+from tests.simulation.crash_sites import simulated_sites
 
 CALM_AFTER = (40.0, 160.0)
 """Faults end somewhere between these times."""
@@ -23,6 +25,8 @@ class End(Enum):
     CREATE = "with its Nth request for a new job on the way"
     TIME = "at a time"
     STOP = "by an orderly stop"
+    SITE = "before it comes to a chosen await for the Nth time"
+    WAIT = "when a task of it waits at a chosen await for the Nth time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,7 @@ class LifePlan:
         pause: How long nobody runs after it.
         plugin_version: Which version of the plugins it has.
         workers: How many turns it takes at once.
+        site: The await at which it ends, for ``End.SITE`` and ``End.WAIT``.
     """
 
     end: End
@@ -45,6 +50,7 @@ class LifePlan:
     pause: float
     plugin_version: int
     workers: int
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +121,27 @@ def _life(random: Random, end_of_faults: float) -> LifePlan:
         plugin_version=random.choice((1, 1, 2)),
         workers=random.choice((1, 3, 8)),
     )
+
+
+MOST_HITS = 12
+"""A chosen await ends a life at this visit at the latest."""
+
+
+def aim(plan: Plan, random: Random) -> Plan:
+    """Let every life of every second plan end at an await of the source: rare ones are else hardly ever met."""
+    if random.random() < 0.5:
+        return plan
+    sites = simulated_sites()
+    lives = [
+        replace(
+            life,
+            end=random.choice((End.SITE, End.SITE, End.WAIT)),
+            site=random.choice(sites),
+            count=int(MOST_HITS ** random.random()),
+        )
+        for life in plan.lives[:-1]
+    ]
+    return replace(plan, lives=(*lives, plan.lives[-1]))
 
 
 def draw_plan(random: Random) -> Plan:
