@@ -192,6 +192,7 @@ def read_campaign(path: Path) -> list[dict[str, object]]:
     figures = {
         "seeds": told["seeds"],
         "first seed": told["first_seed"],
+        "of these for awaits where few lives had ended": told["chosen"],
         "seeds with a violated invariant": len(told["violated"]),
         **{f"{name} a seed": spread(counts) for name, counts in told["per_seed"].items()},
         "faults": told["faults"],

@@ -13,7 +13,7 @@ import argparse
 import sys
 from contextlib import nullcontext
 
-from tests.simulation.campaign import run_campaign, summary, write_report
+from tests.simulation.campaign import run_campaign, run_chosen, summary, write_report
 from tests.simulation.mutations import MUTATIONS, without
 from tests.simulation.run import simulate
 
@@ -36,6 +36,8 @@ def tell(seed: int, about: str, step: str) -> int:
 def run_many(first: int, count: int, jobs: int) -> int:
     """Run many seeds."""
     tally = run_campaign(first, count, jobs)
+    if not tally.violated:
+        run_chosen(first + count, count, tally, jobs)
     print(summary(tally))
     print(f"  report: {write_report(tally, first)}")
     for seed, violations in sorted(tally.violated.items())[:SHOWN]:

@@ -10,14 +10,17 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.simulation.crash_sites import ROOT, crashes_by_site
+from tests.simulation.plan import plan_of
 from tests.simulation.run import simulate
 
 CHUNK = 25
+ENOUGH = 20
+"""How often a life should end at each await."""
 REPORT = ROOT / "build" / "simulation"
 
 
@@ -32,9 +35,11 @@ class Tally:
         faults: By kind.
         per_seed: For lives, faults, executions, executors and callbacks: how many seeds had how many.
         sites: Where lives ended.
+        chosen: How many of the seeds were run because they aim at awaits where few lives had ended.
     """
 
     seeds: int = 0
+    chosen: int = 0
     violated: dict[int, tuple[str, ...]] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
     per_seed: dict[str, Counter[int]] = field(default_factory=dict)
@@ -50,7 +55,7 @@ class Tally:
             self.per_seed.setdefault(name, Counter()).update(counts)
 
 
-def run_chunk(seeds: range) -> Tally:
+def run_chunk(seeds: Sequence[int]) -> Tally:
     """Run some seeds, one after the other."""
     tally = Tally()
     for seed in seeds:
@@ -74,19 +79,41 @@ def run_chunk(seeds: range) -> Tally:
 
 def run_campaign(first: int, count: int, jobs: int = 0, *, quiet: bool = False) -> Tally:
     """Run so many seeds on so many processes; 0 for one a core."""
-    jobs = jobs or len(os.sched_getaffinity(0))
-    chunks = [range(begin, min(begin + CHUNK, first + count)) for begin in range(first, first + count, CHUNK)]
-    tally, started, shown = Tally(), time.monotonic(), 0.0
-    for part in _parts(chunks, jobs):
-        tally.add(part)
-        elapsed = time.monotonic() - started
-        if not quiet and (elapsed - shown > (0.2 if sys.stderr.isatty() else 10.0) or tally.seeds == count):
-            shown = elapsed
-            _show(tally, count, elapsed)
+    tally = Tally()
+    _run_seeds(range(first, first + count), tally, jobs, quiet=quiet)
     return tally
 
 
-def _parts(chunks: list[range], jobs: int) -> Iterator[Tally]:
+def run_chosen(first: int, count: int, tally: Tally, jobs: int = 0, *, quiet: bool = False) -> None:
+    """Add at most so many seeds, from a first one on, that aim at awaits where few lives have ended so far."""
+    while tally.chosen < count and (rare := _rare(tally)):
+        seeds: list[int] = []
+        wanted = min(count - tally.chosen, 40 * len(rare))
+        while len(seeds) < wanted:
+            if any(life.site in rare for life in plan_of(first).lives):
+                seeds.append(first)
+            first += 1
+        tally.chosen += len(seeds)
+        _run_seeds(seeds, tally, jobs, quiet=quiet)
+
+
+def _rare(tally: Tally) -> set[str]:
+    return {str(site["site"]) for site in crashes_by_site(tally.sites) if int(str(site["crashes"])) < ENOUGH}
+
+
+def _run_seeds(seeds: Sequence[int], tally: Tally, jobs: int, *, quiet: bool) -> None:
+    jobs = jobs or len(os.sched_getaffinity(0))
+    chunks = [seeds[begin : begin + CHUNK] for begin in range(0, len(seeds), CHUNK)]
+    before, started, shown = tally.seeds, time.monotonic(), 0.0
+    for part in _parts(chunks, jobs):
+        tally.add(part)
+        elapsed, done = time.monotonic() - started, tally.seeds - before
+        if not quiet and (elapsed - shown > (0.2 if sys.stderr.isatty() else 10.0) or done == len(seeds)):
+            shown = elapsed
+            _show(done, len(seeds), len(tally.violated), elapsed)
+
+
+def _parts(chunks: list[Sequence[int]], jobs: int) -> Iterator[Tally]:
     if jobs == 1 or len(chunks) == 1:
         yield from map(run_chunk, chunks)
         return
@@ -94,19 +121,21 @@ def _parts(chunks: list[range], jobs: int) -> Iterator[Tally]:
         yield from pool.imap_unordered(run_chunk, chunks)
 
 
-def _show(tally: Tally, count: int, elapsed: float) -> None:
-    rate = tally.seeds / max(elapsed, 0.001)
-    left = (count - tally.seeds) / max(rate, 0.001)
-    filled = round(30 * tally.seeds / count)
+def _show(done: int, count: int, violated: int, elapsed: float) -> None:
+    rate = done / max(elapsed, 0.001)
+    left = (count - done) / max(rate, 0.001)
+    filled = round(30 * done / count)
     bar = "#" * filled + "-" * (30 - filled)
-    text = f"[{bar}] {tally.seeds}/{count} seeds  {rate:.0f}/s  {len(tally.violated)} violated  {left:.0f} s left"
-    end = "\r" if sys.stderr.isatty() and tally.seeds < count else "\n"
+    text = f"[{bar}] {done}/{count} seeds  {rate:.0f}/s  {violated} violated  {left:.0f} s left"
+    end = "\r" if sys.stderr.isatty() and done < count else "\n"
     print(text, end=end, file=sys.stderr, flush=True)
 
 
 def summary(tally: Tally) -> str:
     """Write what came of it for people."""
-    lines = [f"{tally.seeds} seeds, {len(tally.violated)} with a violated invariant"]
+    lines = [
+        f"{tally.seeds} seeds, {tally.chosen} of them for rare awaits, {len(tally.violated)} with a violated invariant"
+    ]
     for name, counts in tally.per_seed.items():
         values = sorted(counts.elements())
         middle = values[len(values) // 2]
@@ -114,7 +143,7 @@ def summary(tally: Tally) -> str:
     lines.append("  faults: " + ", ".join(f"{kind} {count}" for kind, count in tally.faults.most_common()))
     sites = crashes_by_site(tally.sites)
     crashed = sum(1 for site in sites if site["crashes"])
-    often = sum(1 for site in sites if int(str(site["crashes"])) >= 20)
+    often = sum(1 for site in sites if int(str(site["crashes"])) >= ENOUGH)
     lines.append(f"  await sites: {len(sites)}, crashed at {crashed} of them, 20 times and more at {often}")
     return "\n".join(lines)
 
@@ -125,6 +154,7 @@ def write_report(tally: Tally, first: int, folder: Path = REPORT) -> Path:
     told = {
         "first_seed": first,
         "seeds": tally.seeds,
+        "chosen": tally.chosen,
         "violated": {str(seed): list(found) for seed, found in sorted(tally.violated.items())},
         "faults": dict(tally.faults.most_common()),
         "per_seed": {

@@ -49,6 +49,29 @@ SIMULATED = tuple(
 )
 """What a simulation runs; the rest of engine and state talks to files, sockets, other stores or people."""
 
+_THREADS = "on a loop and a thread of its own, which tests/unit/engine/test_host.py and the faults have for real"
+
+BEYOND = {
+    ("_isolate", ""): _THREADS,
+    ("_initialise", ""): _THREADS,
+    ("_wait_until_idle", ""): _THREADS,
+    ("_contained", ""): _THREADS,
+    ("call", "self._isolate()"): _THREADS,
+    ("_run", "self._own.submit"): _THREADS,
+    ("_run", "self.watchdog.timed"): "the watchdog measures real time",
+    ("delete_files", ""): "folders of a real disk",
+    ("_drop_requests", ""): "only after a prune, and nothing may be forgotten before it was judged",
+    ("_stored_live", "self._drop_requests"): "the same",
+    ("_tell_gap", ""): "only when an outbox is over its limits, and every event is to be judged",
+    ("remove", ""): "nobody asks for it but people",
+    ("put", "self._store.txn([], "): "the engine always has a reservation to give back",
+    ("lookup", "self._store.txn"): "only when outputs were deleted by somebody, and all are to be judged",
+    ("_run", "asyncio.sleep(min("): "only after a defect of the cache itself",
+    ("ensure_installation", "ensure_installation("): "only when two engines make a new store theirs at once",
+    ("_step", "self._write"): "only after more requests than a simulation's people make",
+}
+"""Awaits of these modules that no simulation comes to: function and text of what is awaited, and why."""
+
 TraceFunction = Callable[[FrameType, str, Any], Any]
 
 _short: dict[str, str] = {}
@@ -61,6 +84,7 @@ class Site:
     place: str
     function: str
     is_write: bool
+    text: str
 
 
 def waiting_at(tasks: Iterable[asyncio.Task[Any]]) -> Counter[str]:
@@ -144,7 +168,7 @@ def _add_sites(found: dict[str, Site], name: str, function: ast.AsyncFunctionDef
                 last = node.items[-1].context_expr.end_lineno or node.lineno
             case _:
                 continue
-        site = Site(f"{name}:{node.lineno}", function.name, _is_write(node))
+        site = Site(f"{name}:{node.lineno}", function.name, _is_write(node), ast.unparse(node))
         for line in range(node.lineno, last + 1):
             found.setdefault(f"{name}:{line}", site)
 
@@ -157,7 +181,17 @@ def _is_write(node: ast.AST) -> bool:
 @lru_cache(maxsize=1)
 def simulated_sites() -> tuple[str, ...]:
     """List the awaits that a simulation runs."""
-    return tuple(sorted({site.place for site in await_sites().values() if site.place.startswith(SIMULATED)}))
+    return tuple(sorted({site.place for site in await_sites().values() if is_simulated(site)}))
+
+
+def is_simulated(site: Site) -> bool:
+    """Tell whether a simulation can come to an await."""
+    return site.place.startswith(SIMULATED) and reason_beyond(site) is None
+
+
+def reason_beyond(site: Site) -> tuple[str, str] | None:
+    """Return the entry of ``BEYOND`` that an await has, if any."""
+    return next((one for one in BEYOND if one[0] == site.function and one[1] in site.text), None)
 
 
 def tracer(site: str, visit: Callable[[], None]) -> TraceFunction:

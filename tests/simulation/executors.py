@@ -8,7 +8,7 @@ last written, no two calls at once for an execution, a verdict before anything i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
@@ -21,6 +21,7 @@ from tests.simulation.work import outputs, plan
 from tests.simulation.world import SECRET, World
 
 from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, Updated
+from airscrew.engine.data.errors import StorageUnavailableError
 from airscrew.engine.executor import (
     AtMostOnce,
     Executor,
@@ -60,6 +61,9 @@ class State2(msgspec.Struct, frozen=True):
 
 
 State = State1 | State2
+
+HUGE = "x" * 70_000
+"""What makes a custom state too large to be kept."""
 
 
 class Promises:
@@ -120,9 +124,15 @@ class SimExecutor(Executor[Any]):
         serial = self.world.next_serial()
         return State1(job, serial, looks) if self.version == 1 else State2(job, serial, looks)
 
+    def untold(self, job: str) -> State:
+        """Make a state that is too large to be kept: no record ever tells of it."""
+        state = self.state(f"{job}{HUGE}")
+        self.promises.found.add(state.serial)
+        return state
+
     @staticmethod
     def job(state: State) -> str:
-        return state.job if isinstance(state, State1) else state.job_id
+        return (state.job if isinstance(state, State1) else state.job_id).removesuffix(HUGE)
 
     def migrate_state(self, state: Mapping[str, object], version: int) -> Mapping[str, object]:
         return {"job_id": state["job"], "serial": state["serial"], "looks": state["looks"], "migrated": True}
@@ -130,16 +140,32 @@ class SimExecutor(Executor[Any]):
     async def start_task(self, context: TaskContext[Any], template: TaskTemplate) -> TaskStatus[Any] | NotStarted:
         with self.promises.call("start_task", context):
             token = await context.secret("token")
+            if template.interface.inputs and not await self.prepare(context):
+                return NotStarted("the storage is away", self.world.dice.choice((None, 1.0)))
             try:
                 told = await self.service.create(context.key, str(context.execution), dict(template.custom))
             except BusyError as error:
                 return NotStarted(str(error), self.world.dice.choice((None, 1.0)))
             except OSError as error:
                 raise OSError(f"{error} (token {token})") from error
+            if template.custom.get("huge"):
+                return self.status(self.untold(told["id"]), told)
             life = self.world.life()
             assert life is not None
             self.promises.history.answered[context.key] = life.number
             return self.status(self.state(told["id"]), told)
+
+    async def prepare(self, context: TaskContext[Any]) -> bool:
+        """Read and place what a job wants to find; False when the storage is away."""
+        try:
+            (text,) = await context.data.render(["{{.inputs.x}} of {{.taskTemplatePath}}"])
+            await context.data.place_inputs()
+            note = f"{context.locations.output_prefix}/note"
+            await context.data.write_bytes(note, text.encode())
+            await context.data.read_bytes(note)
+        except StorageUnavailableError:
+            return False
+        return True
 
     async def check_task_status(self, context: TaskContext[Any], state: State) -> TaskStatus[Any]:
         with self.promises.call("check_task_status", context, state):
@@ -151,7 +177,10 @@ class SimExecutor(Executor[Any]):
             told = await self.service.cancel(self.job(state))
             if told is None or told["status"] not in {"queued", "running"}:
                 return Gone()
-            return StillThere(self.state(self.job(state), state.looks), 1.0)
+            is_untold = (state.job if isinstance(state, State1) else state.job_id).endswith(HUGE)
+            return StillThere(
+                self.untold(self.job(state)) if is_untold else self.state(self.job(state), state.looks), 1.0
+            )
 
     async def finalize(self, context: TaskContext[Any], state: State) -> None:
         with self.promises.call("finalize", context, state):
@@ -187,6 +216,10 @@ class Keyed(SimExecutor):
     state_type = State1
     mode = Mode.KEYED
     start_declaration: StartDeclaration = Idempotent(WINDOW_SECONDS)
+
+    def finalize(self, context: TaskContext[Any], state: State) -> Awaitable[None]:  # type: ignore[override]
+        """Be no coroutine function, as a decorator may leave it, and yet return something to wait for."""
+        return super().finalize(context, state)
 
 
 class Listed(SimExecutor):
@@ -302,9 +335,11 @@ class Dynamic(SimExecutor):
         return replace(status, reason=told["plan"]) if told and status.phase is Phase.SUCCESS else status
 
     def _planned(self, context: TaskContext[Any], status: TaskStatus[Any]) -> TaskStatus[Any]:
+        prefix = context.locations.output_prefix
+        if status.phase in {Phase.RETRYABLE_FAILURE, Phase.PERMANENT_FAILURE}:
+            return replace(status, outputs=OutputsAt(prefix))
         if status.phase is not Phase.SUCCESS:
             return status
-        prefix = context.locations.output_prefix
         self.world.files[f"{prefix}/futures.pb"] = plan(status.reason)
         return replace(status, outputs=OutputsAt(prefix), reason="")
 

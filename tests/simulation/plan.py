@@ -123,8 +123,8 @@ def _life(random: Random, end_of_faults: float) -> LifePlan:
     )
 
 
-MOST_HITS = 12
-"""A chosen await ends a life at this visit at the latest."""
+_VISITS = (1, 1, 1, 2, 4, 10)
+"""At which visit of a chosen await a life ends."""
 
 
 def aim(plan: Plan, random: Random) -> Plan:
@@ -137,11 +137,17 @@ def aim(plan: Plan, random: Random) -> Plan:
             life,
             end=random.choice((End.SITE, End.SITE, End.WAIT)),
             site=random.choice(sites),
-            count=int(MOST_HITS ** random.random()),
+            count=random.choice(_VISITS),
+            seconds=random.uniform(5.0, plan.calm_after),
         )
         for life in plan.lives[:-1]
     ]
     return replace(plan, lives=(*lives, plan.lives[-1]))
+
+
+def plan_of(seed: int) -> Plan:
+    """Draw the plan of a seed."""
+    return aim(draw_plan(Random(f"{seed} plan")), Random(f"{seed} sites"))
 
 
 def draw_plan(random: Random) -> Plan:

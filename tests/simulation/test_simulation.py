@@ -12,7 +12,7 @@ import sys
 import pytest
 from tests.simulation.__main__ import replay
 from tests.simulation.campaign import CHUNK, run_chunk
-from tests.simulation.crash_sites import ROOT
+from tests.simulation.crash_sites import BEYOND, ROOT, SIMULATED, await_sites, reason_beyond, simulated_sites
 from tests.simulation.run import simulate
 
 SEEDS = 300
@@ -42,6 +42,13 @@ def test_the_story_of_a_seed_tells_of_writes_calls_and_crashes() -> None:
 
     for word in ("== LIFE", "== CRASH", "stage: ready -> starting", "start_task(", "is acknowledged", "== CALM"):
         assert word in story, word
+
+
+def test_every_await_that_no_simulation_comes_to_is_still_there() -> None:
+    sites = [site for site in await_sites().values() if site.place.startswith(SIMULATED)]
+
+    assert {reason_beyond(site) for site in sites} - {None} == set(BEYOND)
+    assert len(simulated_sites()) > 10 * len(BEYOND)
 
 
 def _digest(seed: int) -> str:

@@ -13,7 +13,7 @@ from random import Random
 from tests.simulation.engine import EngineDownError, Engines
 from tests.simulation.executors import KINDS
 from tests.simulation.history import History
-from tests.simulation.work import PLANS, template
+from tests.simulation.work import PLANS, inputs, template
 from tests.simulation.world import World
 
 from airscrew.engine.api.model import ApiError, ListRequest, SubmitRequest
@@ -22,6 +22,9 @@ from airscrew.engine.data.errors import StorageError
 from airscrew.state import keys
 from airscrew.state.errors import StoreError
 from airscrew.state.store import Put, prefix_end
+
+INPUTS_AT = "/nowhere/inputs/x.pb"
+INLINE, TOO_LARGE_TO_INLINE = 10, 10_000
 
 OUTCOMES = ("succeeded", "succeeded", "succeeded", "succeeded", "flaky", "broken")
 
@@ -38,6 +41,7 @@ class Users:
         dice: What they decide.
         acknowledged: Who was told what: name to UID.
         killed: Names that somebody asked to kill, acknowledged or not.
+        has_cleared: Whether somebody struck off an entry of the ledger while faults went on.
     """
 
     world: World
@@ -46,6 +50,7 @@ class Users:
     dice: Random
     acknowledged: dict[str, str] = field(default_factory=dict)
     killed: set[str] = field(default_factory=set)
+    has_cleared: bool = False
 
     async def run(self) -> None:
         """Do all that is to be done; ends when everything is acknowledged."""
@@ -72,12 +77,29 @@ class Users:
             "stubborn": dice.choice((0, 0, 1, 3)),
         }
         if kind == "dynamic":
-            custom |= {"plan": dice.choice(sorted(PLANS)), "outcome": "succeeded", "seconds": 3}
-        raw = template(kind, tuple(custom.items()), cached=cached, retries=dice.choice((0, 1, 2)))
+            custom |= {"plan": dice.choice(sorted(PLANS)), "seconds": 3}
+            custom["outcome"] = outcome if dice.random() < 0.2 else "succeeded"
+        if kind == "keyed" and dice.random() < 0.1:
+            custom["huge"] = True
+        takes = kind != "cached" and dice.random() < 0.4
+        raw = template(
+            kind,
+            tuple(custom.items()),
+            cached=cached,
+            retries=dice.choice((0, 1, 2)),
+            serial=dice.random() < 0.7,
+            takes=takes,
+        )
         timeouts = {}
         if dice.random() < 0.25:
             timeouts = {dice.choice(("attempt", "pending", "total", "queued")): dice.choice((1.0, 8.0, 25.0, 60.0))}
-        return SubmitRequest(name=name, template=raw, timeouts=timeouts)
+        if not takes:
+            return SubmitRequest(name=name, template=raw, timeouts=timeouts)
+        place = dice.choice(("inline", "large", "elsewhere"))
+        given = b"" if place == "elsewhere" else inputs(INLINE if place == "inline" else TOO_LARGE_TO_INLINE)
+        self.world.files[INPUTS_AT] = inputs(INLINE)
+        uri = INPUTS_AT if place == "elsewhere" else ""
+        return SubmitRequest(name=name, template=raw, timeouts=timeouts, inputs=given, input_uri=uri)
 
     async def _one(self, name: str, request: SubmitRequest, delay: float) -> None:
         await asyncio.sleep(delay)
@@ -101,7 +123,8 @@ class Users:
             try:
                 reply = await self.engines.ask(lambda core: core.api.submit(request))
             except (EngineDownError, ApiError) as error:
-                if isinstance(error, ApiError) and error.code not in {"unavailable", "full"}:
+                away = "the inputs cannot be read" in str(error)
+                if isinstance(error, ApiError) and error.code not in {"unavailable", "full"} and not away:
                     self.world.violate(f"the submission of {name} is refused: {error.code}: {error}")
                     return
                 await asyncio.sleep(0.2 + self.dice.random() * 3)
@@ -134,10 +157,13 @@ class Users:
             lambda core, name: core.api.outputs(name),
             lambda core, _: core.api.list(ListRequest(active=True)),
             lambda core, _: core.api.leaks(),
+            lambda core, _: core.api.prune(older_than_seconds=0.0, dry_run=True),
+            self._clear,
             _watched,
+            _logged,
         )
-        for _ in range(dice.randint(0, 8)):
-            await asyncio.sleep(dice.random() * 30)
+        for _ in range(dice.randint(0, 24)):
+            await asyncio.sleep(dice.random() * 10)
             question = dice.choice(questions)
             if self.acknowledged:
                 name = dice.choice(sorted(self.acknowledged))
@@ -151,6 +177,13 @@ class Users:
             if reply.created:
                 self.world.story.add("user", f"{name} runs again as {reply.execution}")
                 self.acknowledged[reply.execution] = reply.uid
+
+    async def _clear(self, core: Core, _: str) -> None:
+        """Strike off what nobody knows of, or try to strike off what is not there."""
+        unknown = [leak.key for leak in await core.api.leaks() if leak.state == "unknown"]
+        self.has_cleared |= bool(unknown)
+        for key in unknown or ["nobody's"]:
+            await core.api.clear_leak(key)
 
     async def clear_leaks(self) -> None:
         """Strike off what a person has looked after."""
@@ -193,6 +226,12 @@ class Users:
             self.world.fault("compacted")
             self.world.story.add("store", f"compacts to revision {revision}")
             await inner.compact(revision)
+
+
+async def _logged(core: Core, name: str) -> None:
+    """Follow a log until its attempt is over."""
+    async for _ in core.api.logs(name, follow=True):
+        pass
 
 
 async def _watched(core: Core, name: str) -> None:

@@ -14,17 +14,40 @@ OUTPUT = 7
 
 
 @lru_cache(maxsize=4000)
-def template(kind: str, custom: tuple[tuple[str, Any], ...], cached: bool, retries: int) -> bytes:
+def template(
+    kind: str,
+    custom: tuple[tuple[str, Any], ...],
+    cached: bool,
+    retries: int,
+    *,
+    serial: bool = True,
+    takes: bool = False,
+) -> bytes:
     """Make a template; the same bytes in every process."""
     metadata = TaskMetadata(
-        retries=retries, discoverable=cached, discovery_version="1" if cached else "", cache_serializable=cached
+        retries=retries,
+        discoverable=cached,
+        discovery_version="1" if cached else "",
+        cache_serializable=cached and serial,
     )
     outputs = {"o0": int} if kind in {"cached", "dynamic"} else {}
-    made = make_template(kind, name=f"sim.{kind}", custom=dict(custom), metadata=metadata, outputs=outputs)
+    inputs = {"x": str} if takes else {}
+    made = make_template(
+        kind, name=f"sim.{kind}", custom=dict(custom), metadata=metadata, inputs=inputs, outputs=outputs
+    )
     # Maps have an order of their own in every process; the bytes are to be the same.
     from flyteidl.core.tasks_pb2 import TaskTemplate
 
     return bytes(TaskTemplate.FromString(made.raw).SerializeToString(deterministic=True))
+
+
+@lru_cache(maxsize=2)
+def inputs(size: int) -> bytes:
+    """Make the inputs of a task that takes some."""
+    from flyteidl.core.literals_pb2 import Literal, LiteralMap, Primitive, Scalar
+
+    text = Literal(scalar=Scalar(primitive=Primitive(string_value="x" * size)))
+    return LiteralMap(literals={"x": text}).SerializeToString(deterministic=True)
 
 
 @lru_cache(maxsize=1)
@@ -54,7 +77,7 @@ def plan(name: str) -> bytes:
 
     nodes, tasks = [], []
     for number, (kind, outcome) in enumerate(PLANS[name]):
-        custom = (("seconds", 10 + 20 * number), ("outcome", outcome), ("stubborn", number))
+        custom = (("seconds", 2 + 3 * number), ("outcome", outcome), ("stubborn", number))
         task = TaskTemplate.FromString(template(kind, custom, cached=False, retries=1))
         task.id.name = f"sim.{name}.{number}"
         node = Node(id=f"dn{number}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.simulation.crash_sites import running_at, waiting_at
 from tests.simulation.loop import LIFE, Life, SimulatedLoop
-from tests.simulation.plan import End, LifePlan, Plan, aim, draw_plan
+from tests.simulation.plan import End, LifePlan, Plan, plan_of
 from tests.simulation.story import Story
 
 SECRET = "t0ps3cr3t-4711"
@@ -96,7 +96,7 @@ class World:
         return cls(
             seed=seed,
             loop=loop,
-            plan=aim(draw_plan(Random(f"{seed} plan")), Random(f"{seed} sites")),
+            plan=plan_of(seed),
             dice=Random(f"{seed} faults"),
             story=Story(loop.time, told),
             context=contextvars.copy_context(),

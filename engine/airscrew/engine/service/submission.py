@@ -17,6 +17,7 @@ from cachetools import LRUCache
 from airscrew.engine.api.model import ApiError, SubmitReply, SubmitRequest
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.commit import SUBMIT
+from airscrew.engine.data.errors import StorageUnavailableError
 from airscrew.engine.registry import Registry
 from airscrew.engine.service.planning import MAX_DEPTH, Chosen, generated_name, plan_options, request_digest
 from airscrew.engine.service.reader import parse_name
@@ -102,6 +103,8 @@ class Submitter:
             raise ApiError("full", f"the store is full, nothing was accepted: {error}") from error
         except StoreUnavailableError as error:
             raise ApiError("unavailable", f"the store gave no answer; submit the same again: {error}") from error
+        except StorageUnavailableError as error:
+            raise ApiError("unavailable", f"the inputs cannot be kept; submit the same again: {error}") from error
         except (StoreError, AirscrewError) as error:
             raise ApiError("failed", str(error)) from error
 

@@ -12,6 +12,7 @@ from tests.support.scripted import Scripted
 from tests.support.templates import echo_template
 
 from airscrew.engine.api.model import OutputsView, SubmitRequest
+from airscrew.engine.data.errors import StorageUnavailableError
 from airscrew.engine.registry import Registry
 from airscrew.engine.service.prune import Pruner
 from airscrew.engine.service.reader import Found, Reader
@@ -43,6 +44,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.problem = ""
+        self.storage_trouble = ""
         self.deleted: list[str] = []
 
     def output_base(self, execution: ExecutionId, uid: Uid, wanted: str) -> str:
@@ -53,6 +55,8 @@ class Desk:
             raise UsageError(self.problem)
 
     async def place_inputs(self, template: object, request: SubmitRequest, base: str) -> str:
+        if self.storage_trouble:
+            raise StorageUnavailableError(self.storage_trouble)
         return request.input_uri or "data:,"
 
     async def read_values(self, found: Found, template: object) -> OutputsView:

@@ -64,6 +64,17 @@ async def test_a_template_that_was_collected_meanwhile_is_written_again() -> Non
     assert await office.below(keys.TEMPLATES) == [name]
 
 
+async def test_inputs_whose_storage_is_away_can_be_submitted_again() -> None:
+    office = Office()
+    office.desk.storage_trouble = "the bucket does not answer"
+
+    with pytest.raises(ApiError, match="submit the same again: the bucket does not answer") as caught:
+        await office.submit()
+
+    assert caught.value.code == "unavailable"
+    assert await office.below(keys.SPECS) == []
+
+
 async def test_without_a_name_one_is_made_of_the_tasks() -> None:
     office = Office()
 
