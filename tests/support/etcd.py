@@ -17,7 +17,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -53,6 +53,17 @@ def find_binary() -> Path:
     return binary
 
 
+def find_etcdctl() -> Path:
+    """Find etcd's own client: on the PATH, or in the binary that the tests built, under its other name."""
+    found = shutil.which("etcdctl")
+    if found:
+        return Path(found)
+    link = find_binary().with_name("etcdctl")
+    with suppress(FileExistsError):
+        link.symlink_to("etcd")
+    return link
+
+
 def _build(binary: Path) -> str:
     """Build etcd from Go modules and say what went wrong."""
     go = shutil.which("go")
@@ -80,6 +91,7 @@ def _copy_from_image(binary: Path) -> str:
         return f"no image {IMAGE}: {failed}"
     try:
         failed = _run([docker, "cp", f"{name}:/usr/local/bin/etcd", str(binary)])
+        _run([docker, "cp", f"{name}:/usr/local/bin/etcdctl", str(binary.with_name("etcdctl"))])
     finally:
         _run([docker, "rm", name])
     return failed and f"no etcd in {IMAGE}: {failed}"
