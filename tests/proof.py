@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.proof_files import FOLDER, ROOT, machine
 
@@ -201,7 +202,20 @@ def read_campaign(path: Path) -> list[dict[str, object]]:
         "of these never crashed at": sites.count(0),
     }
     date = time.strftime("%Y-%m-%d", time.gmtime(path.stat().st_mtime))
-    return [{"name": "simulation", "date": date, "machine": machine(), "figures": figures}]
+    run = {"date": date, "machine": machine()}
+    return [run | {"name": "simulation", "figures": figures}, run | {"name": "await-sites", "figures": coverage(told)}]
+
+
+def coverage(told: Mapping[str, Any]) -> dict[str, object]:
+    """Say of each module how often lives ended at its awaits, and which awaits no simulation comes to, and why."""
+    crashes: dict[str, list[int]] = {}
+    for site in told["crash_sites"]:
+        crashes.setdefault(site["site"].rpartition(":")[0], []).append(int(site["crashes"]))
+    found: dict[str, object] = {
+        module: f"{len(counts)} awaits, each crashed at {min(counts):,} to {max(counts):,} times"
+        for module, counts in sorted(crashes.items())
+    }
+    return found | {f"not come to: `{one['function']}` {one['awaits']}".rstrip(): one["why"] for one in told["beyond"]}
 
 
 def spread(counts: Mapping[str, int]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.simulation.crash_sites import ROOT, crashes_by_site
+from tests.simulation.crash_sites import BEYOND, ROOT, crashes_by_site
 from tests.simulation.plan import plan_of
 from tests.simulation.run import simulate
 
@@ -163,6 +163,9 @@ def write_report(tally: Tally, first: int, folder: Path = REPORT) -> Path:
             if name != "callbacks"
         },
         "crash_sites": crashes_by_site(tally.sites),
+        "beyond": [
+            {"function": function, "awaits": text, "why": why} for (function, text), why in sorted(BEYOND.items())
+        ],
     }
     path = folder / "campaign.json"
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf8")

@@ -53,14 +53,17 @@ def test_a_campaign_of_the_simulation_is_told_in_figures(tmp_path: Path) -> None
         "violated": {"1": ["4: stuck"]},
         "faults": {"crash": 7},
         "per_seed": {"lives": {"2": 1, "5": 2}},
-        "crash_sites": [{"crashes": 0}, {"crashes": 25}],
+        "chosen": 1,
+        "crash_sites": [{"site": "a.py:3", "crashes": 0}, {"site": "a.py:7", "crashes": 25}],
+        "beyond": [{"function": "wait", "awaits": "sleep(", "why": "real time"}],
     }
     (tmp_path / "campaign.json").write_text(json.dumps(told))
 
-    (run,) = proof.read_campaign(tmp_path / "campaign.json")
-    page = proof.render("", [run])
+    page = proof.render("", proof.read_campaign(tmp_path / "campaign.json"))
 
     assert "| seeds with a violated invariant | 1 |" in page
     assert "| lives a seed | 2 to 5, median 5 |" in page
     assert "| of these never crashed at | 1 |" in page
+    assert "| a.py | 2 awaits, each crashed at 0 to 25 times |" in page
+    assert "| not come to: `wait` sleep( | real time |" in page
     assert proof.read_campaign(tmp_path / "none.json") == []
