@@ -21,6 +21,8 @@ from tests.simulation.run import simulate
 CHUNK = 25
 ENOUGH = 20
 """How often a life should end at each await."""
+ROUNDS_IN_VAIN = 3
+"""After so many rounds in which no rare await was met once more, those that are left are given up."""
 REPORT = ROOT / "build" / "simulation"
 
 
@@ -86,7 +88,8 @@ def run_campaign(first: int, count: int, jobs: int = 0, *, quiet: bool = False) 
 
 def run_chosen(first: int, count: int, tally: Tally, jobs: int = 0, *, quiet: bool = False) -> None:
     """Add at most so many seeds, from a first one on, that aim at awaits where few lives have ended so far."""
-    while tally.chosen < count and (rare := _rare(tally)):
+    in_vain = 0
+    while tally.chosen < count and in_vain < ROUNDS_IN_VAIN and (rare := _rare(tally)):
         seeds: list[int] = []
         wanted = min(count - tally.chosen, 40 * len(rare))
         while len(seeds) < wanted:
@@ -95,10 +98,13 @@ def run_chosen(first: int, count: int, tally: Tally, jobs: int = 0, *, quiet: bo
             first += 1
         tally.chosen += len(seeds)
         _run_seeds(seeds, tally, jobs, quiet=quiet)
+        in_vain = in_vain + 1 if _rare(tally) == rare else 0
 
 
-def _rare(tally: Tally) -> set[str]:
-    return {str(site["site"]) for site in crashes_by_site(tally.sites) if int(str(site["crashes"])) < ENOUGH}
+def _rare(tally: Tally) -> dict[str, int]:
+    """Return the awaits where few lives have ended, and how many."""
+    found = {str(site["site"]): int(str(site["crashes"])) for site in crashes_by_site(tally.sites)}
+    return {site: crashes for site, crashes in found.items() if crashes < ENOUGH}
 
 
 def _run_seeds(seeds: Sequence[int], tally: Tally, jobs: int, *, quiet: bool) -> None:

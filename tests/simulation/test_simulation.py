@@ -8,10 +8,11 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from tests.simulation.__main__ import replay
-from tests.simulation.campaign import CHUNK, run_chunk
+from tests.simulation.campaign import CHUNK, ENOUGH, Tally, run_chosen, run_chunk
 from tests.simulation.crash_sites import BEYOND, ROOT, SIMULATED, await_sites, reason_beyond, simulated_sites
 from tests.simulation.run import simulate
 
@@ -49,6 +50,16 @@ def test_every_await_that_no_simulation_comes_to_is_still_there() -> None:
 
     assert {reason_beyond(site) for site in sites} - {None} == set(BEYOND)
     assert len(simulated_sites()) > 10 * len(BEYOND)
+
+
+def test_seeds_are_chosen_for_awaits_where_few_lives_have_ended() -> None:
+    rare = next(site.place for site in await_sites().values() if site.function == "_begin" and site.is_write is False)
+    tally = Tally(sites=Counter({site: ENOUGH for site in simulated_sites() if site != rare}))
+
+    run_chosen(0, 200, tally, jobs=1, quiet=True)
+
+    assert tally.sites[rare] >= ENOUGH
+    assert tally.seeds == tally.chosen < 200, "it did not end when there was enough"
 
 
 def _digest(seed: int) -> str:
