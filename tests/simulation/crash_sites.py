@@ -50,6 +50,7 @@ SIMULATED = tuple(
 """What a simulation runs; the rest of engine and state talks to files, sockets, other stores or people."""
 
 _THREADS = "on a loop and a thread of its own, which tests/unit/engine/test_host.py and the faults have for real"
+_PRUNED = "only after a prune, and nothing may be forgotten before it was judged"
 
 BEYOND = {
     ("_isolate", ""): _THREADS,
@@ -60,8 +61,8 @@ BEYOND = {
     ("_run", "self._own.submit"): _THREADS,
     ("_run", "self.watchdog.timed"): "the watchdog measures real time",
     ("delete_files", ""): "folders of a real disk",
-    ("_drop_requests", ""): "only after a prune, and nothing may be forgotten before it was judged",
-    ("_stored_live", "self._drop_requests"): "the same",
+    ("_drop_requests", ""): _PRUNED,
+    ("_stored_live", "self._drop_requests"): _PRUNED,
     ("_tell_gap", ""): "only when an outbox is over its limits, and every event is to be judged",
     ("remove", ""): "nobody asks for it but people",
     ("put", "self._store.txn([], "): "the engine always has a reservation to give back",
