@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.e2e.tasks import Gate, echo
-from tests.e2e.user import User, until
+from tests.e2e.user import User, until, with_store
 from tests.support.etcd import Etcd
 
 from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY, Holder
@@ -30,14 +30,6 @@ def url(etcd: Etcd) -> str:
 def user(user: User, url: str) -> User:
     """A user whose settings name the etcd."""
     return with_store(user, url)
-
-
-def with_store(user: User, url: str) -> User:
-    user.folder.mkdir(parents=True, exist_ok=True)
-    config = user.folder / "airscrew.yaml"
-    config.write_text(f"store: {url}\n")
-    user.variables["AIRSCREW_CONFIG"] = str(config)
-    return user
 
 
 def test_tasks_run_with_their_state_in_etcd(user: User, tmp_path: Path, url: str) -> None:

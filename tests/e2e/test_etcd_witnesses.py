@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.tasks import Gate
-from tests.e2e.user import User
+from tests.e2e.user import User, with_store
 from tests.support.etcd import Etcd, find_etcdctl
 
 Witness = Callable[[str, str], Mapping[str, str]]
@@ -56,10 +56,7 @@ def test_a_witness_reads_the_keys_and_the_custom_state_as_plain_json(
 ) -> None:
     url = etcd.new_url()
     prefix = "/" + url.removeprefix("etcd://").partition("/")[2]
-    user.folder.mkdir(parents=True, exist_ok=True)
-    config = user.folder / "airscrew.yaml"
-    config.write_text(f"store: {url}\n")
-    user.variables["AIRSCREW_CONFIG"] = str(config)
+    with_store(user, url)
     gate = Gate(tmp_path)
     engine = user.start("run", gate.template(), "--name", "gate")
     gate.has_begun()

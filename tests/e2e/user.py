@@ -215,3 +215,12 @@ def processes_of(folder: Path) -> Iterator[int]:
             belongs = mark in (entry / "environ").read_bytes() or mark in words[0]
             if belongs or (entry / "cwd").readlink().is_relative_to(folder):
                 yield int(entry.name)
+
+
+def with_store(user: User, url: str) -> User:
+    """Name a store in a user's settings."""
+    user.folder.mkdir(parents=True, exist_ok=True)
+    config = user.folder / "airscrew.yaml"
+    config.write_text(f"store: {url}\n")
+    user.variables["AIRSCREW_CONFIG"] = str(config)
+    return user

@@ -37,8 +37,8 @@ async def check_all(
         world.violate(f"2: the ledger has entries that were cleared: {sorted(ledger)}")
     _ends(world, history)
     _submissions(world, history, users)
-    if not cleared and not users.has_cleared:
-        _jobs(world, services, ledger)
+    if not cleared:
+        _jobs(world, services, ledger, users.cleared)
     _ledger_is_struck_off(world, history, ledger)
     _verdicts_fit(world, history, users, services)
     dead = await _dead_letters(store)
@@ -68,13 +68,17 @@ def _submissions(world: World, history: History, users: Users) -> None:
             world.violate(f"5: {name} was acknowledged as {uid} and is {options.uid}")
 
 
-def _jobs(world: World, services: list[Service], ledger: dict[str, LedgerEntry]) -> None:
-    """Nothing is live, unless the ledger says that nobody knows; and every job belongs to an attempt that began."""
+def _jobs(world: World, services: list[Service], ledger: dict[str, LedgerEntry], cleared: set[str]) -> None:
+    """Nothing is live but what the ledger or a person answers for; and every job belongs to an attempt that began."""
     now = world.loop.time()
     for service in services:
         for job in service.jobs.values():
             entry = ledger.get(job.key)
-            if job.is_live(now) and (entry is None or entry.state is not LedgerState.UNKNOWN):
+            if (
+                job.is_live(now)
+                and job.key not in cleared
+                and (entry is None or entry.state is not LedgerState.UNKNOWN)
+            ):
                 world.violate(f"2: {job.id} of {job.execution} is live after its end; ledger: {entry}")
 
 

@@ -41,7 +41,7 @@ class Users:
         dice: What they decide.
         acknowledged: Who was told what: name to UID.
         killed: Names that somebody asked to kill, acknowledged or not.
-        has_cleared: Whether somebody struck off an entry of the ledger while faults went on.
+        cleared: Attempt keys that somebody struck off the ledger while faults went on.
     """
 
     world: World
@@ -50,7 +50,7 @@ class Users:
     dice: Random
     acknowledged: dict[str, str] = field(default_factory=dict)
     killed: set[str] = field(default_factory=set)
-    has_cleared: bool = False
+    cleared: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         """Do all that is to be done; ends when everything is acknowledged."""
@@ -181,7 +181,7 @@ class Users:
     async def _clear(self, core: Core, _: str) -> None:
         """Strike off what nobody knows of, or try to strike off what is not there."""
         unknown = [leak.key for leak in await core.api.leaks() if leak.state == "unknown"]
-        self.has_cleared |= bool(unknown)
+        self.cleared.update(unknown)
         for key in unknown or ["nobody's"]:
             await core.api.clear_leak(key)
 
