@@ -16,7 +16,8 @@ from tests.e2e.tasks import Gate, echo
 from tests.e2e.user import User, until, with_store
 from tests.support.etcd import Etcd
 
-from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY, Holder
+from airscrew.state.holder import Holder
+from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY
 from airscrew.state.store import Compare, Put
 from airscrew.state.urls import open_store
 

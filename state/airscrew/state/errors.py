@@ -10,6 +10,7 @@ What can go wrong with a store; each class says what its catcher does next.
   ``SchemaError``             written by a newer airscrew: stop, touch nothing
   ``CorruptStoreError``       what lies there cannot be read: stop, touch nothing, restore
   ``TooLargeError``           a value or transaction over the limit; it did not happen and never will
+  ``ShardLostError``          another member has the shard: forget it, write and call nothing more for it
   ``LeaseOverError``          the lease has ended and its keys are gone: grant another, write the keys again
 """
 
@@ -74,3 +75,16 @@ class LeaseOverError(StoreError):
     def __init__(self, lease: int) -> None:
         super().__init__(f"lease {lease} is over and its keys are gone: grant another and write them again")
         self.lease = lease
+
+
+class ShardLostError(StoreError):
+    """
+    A unit is another member's; what was to be written as its owner was not.
+
+    Attributes:
+        unit: Which.
+    """
+
+    def __init__(self, unit: str) -> None:
+        super().__init__(f"{unit} is another member's")
+        self.unit = unit

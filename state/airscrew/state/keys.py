@@ -18,8 +18,10 @@ ranges over and watches its own keys alone::
     cursor/<sink>                          how far a sink has taken them
     dead/<sink>/<life>/<sequence>          events that a sink refused
     cache/...                              the task cache
-    lock/engine                            which process is the engine, under its lease; see ``lease_lock``
-    lock/term                              who took that lock last
+    members/live/<member>                  an engine among several, under its lease; see ``members``
+    members/claim/<unit>                   who has a shard, or is the leader
+    lock/engine                            which process is the only engine, under its lease; see ``lease_lock``
+    lock/term                              who took that lock last, or came as a member
 """
 
 from __future__ import annotations
@@ -39,6 +41,9 @@ EVENTS = "event/"
 CURSORS = "cursor/"
 DEAD_EVENTS = "dead/"
 TEMPLATES = "template/"
+MEMBERSHIP = "members/"
+MEMBERS = "members/live/"
+CLAIMS = "members/claim/"
 
 LAYOUT_VERSION = 1
 
@@ -108,6 +113,22 @@ def cursor_key(sink: str) -> str:
 def dead_event_key(sink: str, event: str) -> str:
     """Where an event lies that a sink refused."""
     return f"dead/{sink}/{event.removeprefix(EVENTS)}"
+
+
+def member_key(member: str) -> str:
+    """Where a member says that it is there."""
+    return MEMBERS + member
+
+
+def claim_key(unit: str) -> str:
+    """Where it is said who has a unit."""
+    return CLAIMS + unit
+
+
+def membership_of(key: str) -> tuple[str, str]:
+    """Read ``live`` or ``claim``, and whose, out of a ``members/`` key."""
+    _, kind, name = key.split("/", 2)
+    return kind, name
 
 
 def execution_of(key: str) -> ExecutionId:

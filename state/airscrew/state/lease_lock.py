@@ -16,62 +16,24 @@ need not wait: the key names the process, and the kernel tells whether it still 
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from typing import final
 
 import msgspec
+from typing_extensions import override
 
+from airscrew.state import keys
+from airscrew.state.beside import running_beside
 from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreError, StoreUnavailableError
-from airscrew.state.room import BoundedStore
-from airscrew.state.store import Compare, KeyValue, LeaseStore, Operation, Put, TxnResult
+from airscrew.state.fencing import Fence, FencedStore
+from airscrew.state.holder import Holder, holder_of, myself
+from airscrew.state.store import Compare, DeleteRange, KeyValue, LeaseStore, Operation, Put, prefix_end
 
 ENGINE_KEY = "lock/engine"
 TERM_KEY = "lock/term"
 
 LEASE_SECONDS = 15.0
 _TRIES = 3
-_START_FIELD = 19
-"""Of ``/proc/PID/stat``, counted after the command's name."""
-
-
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    Who holds the lock.
-
-    Attributes:
-        host: Its machine's name.
-        pid: Its process.
-        boot: The machine's boot, by its id.
-        space: The namespace that the process id is of.
-        started: When the process began, in the kernel's ticks.
-    """
-
-    host: str
-    pid: int
-    boot: str = ""
-    space: str = ""
-    started: str = ""
-
-    def is_surely_gone(self) -> bool:
-        """Tell whether it is known to have ended: only for a process of this machine, this boot and this namespace."""
-        me = myself()
-        is_near = bool(me.boot and me.space) and (self.host, self.boot, self.space) == (me.host, me.boot, me.space)
-        return is_near and _started(self.pid) != self.started
-
-
-def myself() -> Holder:
-    """Describe this process."""
-    return Holder(
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        boot=_boot(),
-        space=_space(),
-        started=_started(os.getpid()),
-    )
 
 
 @asynccontextmanager
@@ -91,27 +53,20 @@ async def hold_engine(store: LeaseStore, *, seconds: float = LEASE_SECONDS) -> A
     """
     lock = _Lock(store, seconds)
     await lock.acquire()
-    failure: Exception | None = None
     try:
-        async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(lock.keep(), name="engine-lock")
-            try:
-                yield FencedStore(store, lock)
-            except Exception as error:  # noqa: BLE001  # raised again below, as it is: a task group would wrap it
-                failure = error
-            finally:
-                keeping.cancel()
-    except ExceptionGroup:
-        if lock.lost is None:
-            raise
-        raise lock.lost from failure
+        async with running_beside(lock=lock.keep()):
+            yield FencedStore(store, lock)
     finally:
         await lock.release()
-    if failure is not None:
-        raise failure
 
 
-class _Lock:
+class _Process(msgspec.Struct, frozen=True):
+    """What is looked at of a member."""
+
+    process: Holder = Holder(host="", pid=0)
+
+
+class _Lock(Fence):
     """
     The lock, from the holder's side.
 
@@ -138,6 +93,7 @@ class _Lock:
             if engine is not None and not holder_of(engine).is_surely_gone():
                 await self.release()
                 raise self._busy(engine)
+            await self._refuse_beside_members()
             if await self._write(_revision(engine), _revision(term), is_new=True):
                 return
         await self.release()
@@ -162,12 +118,28 @@ class _Lock:
         with suppress(StoreError):
             await self._store.revoke_lease(self._lease)
 
+    @override
+    def compares(self) -> Sequence[Compare]:
+        return [Compare(TERM_KEY, self.term)]
+
+    @override
     async def check(self) -> None:
         """Raise ``StoreBusyError`` when another process took the lock."""
         if self.lost is None and _revision(await self._store.get(TERM_KEY)) != self.term:
             self.lost = self._busy(await self._store.get(ENGINE_KEY))
         if self.lost is not None:
             raise StoreBusyError(*self.lost.args)
+
+    async def _refuse_beside_members(self) -> None:
+        """Raise ``StoreBusyError`` while there are members; one that comes after this look writes ``lock/term``."""
+        page = await self._store.range(keys.MEMBERS, prefix_end(keys.MEMBERS))
+        for item in page.items:
+            if not _process_of(item).is_surely_gone():
+                await self.release()
+                raise StoreBusyError(
+                    f"the store is in use by airscrew engines that share it (member "
+                    f"{item.key.removeprefix(keys.MEMBERS)}): submit to one of them, or wait until they end"
+                )
 
     async def _regain(self) -> bool:
         """Take the lock again after its lease ended, if nobody took it meanwhile; False when the store is away."""
@@ -186,7 +158,8 @@ class _Lock:
         me = msgspec.json.encode(myself())
         operations: list[Operation] = [Put(ENGINE_KEY, me, self._lease)]
         if is_new:
-            operations.append(Put(TERM_KEY, me))
+            # A member that was away and comes back finds that it has nothing any more.
+            operations += [Put(TERM_KEY, me), DeleteRange(keys.CLAIMS, prefix_end(keys.CLAIMS))]
         try:
             result = await self._store.txn([Compare(ENGINE_KEY, engine), Compare(TERM_KEY, term)], operations)
         except StoreUnavailableError:
@@ -204,71 +177,12 @@ class _Lock:
         )
 
 
-@final
-class FencedStore:
-    """A ``LeaseStore`` that writes only as long as its lock is not another's; all else is the store's own."""
-
-    def __init__(self, store: LeaseStore, lock: _Lock) -> None:
-        """Wrap a store; use ``hold_engine`` instead."""
-        self._store = store
-        self._lock = lock
-        self.get = store.get
-        self.range = store.range
-        self.watch = store.watch
-        self.compact = store.compact
-        self.status = store.status
-        self.grant_lease = store.grant_lease
-        self.keep_alive = store.keep_alive
-        self.revoke_lease = store.revoke_lease
-
-    async def txn(self, compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:
-        """
-        Make all the writes if all the compares hold and the lock is not another's, else none.
-
-        Raises:
-            StoreBusyError: It is another's; nothing was written.
-        """
-        result = await self._store.txn([*compares, Compare(TERM_KEY, self._lock.term)], operations)
-        if not result.succeeded:
-            await self._lock.check()
-        return result
-
-    def is_short_of_room(self) -> bool:
-        """Tell whether the store comes near its limit."""
-        return isinstance(self._store, BoundedStore) and self._store.is_short_of_room()
-
-
-def holder_of(engine: KeyValue) -> Holder:
-    """Read who holds the lock; a stranger when that cannot be read."""
+def _process_of(member: KeyValue) -> Holder:
     try:
-        return msgspec.json.decode(engine.value, type=Holder)
+        return msgspec.json.decode(member.value, type=_Process).process
     except msgspec.MsgspecError:
         return Holder(host="", pid=0)
 
 
 def _revision(found: KeyValue | None) -> int:
     return 0 if found is None else found.mod_revision
-
-
-def _boot() -> str:
-    return _text(Path("/proc/sys/kernel/random/boot_id"))
-
-
-def _space() -> str:
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> str:
-    """Return when a process began; empty when there is none."""
-    fields = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-    return fields[_START_FIELD] if len(fields) > _START_FIELD and fields[0] not in "ZX" else ""
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -12,7 +12,8 @@ import pytest
 
 from airscrew.engine.testing.virtual_time import elapse
 from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreUnavailableError
-from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY, Holder, hold_engine, myself
+from airscrew.state.holder import Holder, myself
+from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY, hold_engine
 from airscrew.state.memory import MemoryStore
 from airscrew.state.room import BoundedStore
 from airscrew.state.store import Compare, LeaseStore, Put

@@ -1,0 +1,439 @@
+"""
+One member among others: it follows who is there, takes what is its own to take, and gives what is another's.
+
+Guarantees:
+
+1. A unit has one owner at a time for the store: it changes hands by one transaction over its claim, made by the owner,
+   or by another member when the owner is not there any more.
+2. Whoever is to get a unit by the choice of its owner gets it when that one's calls have returned, in the same
+   transaction: no time lies between.
+3. A member that learns that a unit is another's says so at once (``Held.lost``), and what it writes afterwards as its
+   owner fails by the fence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+from typing_extensions import override
+
+from airscrew.state import keys
+from airscrew.state.beside import Beside, running_beside
+from airscrew.state.errors import CompactedError, ShardLostError, StoreError, StoreUnavailableError
+from airscrew.state.fencing import Fence
+from airscrew.state.members.nouns import UNITS, Claim, Life, Member
+from airscrew.state.members.plan import Plan, make_plan, written_schema
+from airscrew.state.members.registration import Registration
+from airscrew.state.members.table import Table
+from airscrew.state.store import ANY, Compare, Delete, Event, KeyValue, LeaseStore, Put, prefix_end
+
+LEASE_SECONDS = 15.0
+_RETRY_SECONDS = 0.5
+_PUBLISH_SECONDS = 60.0
+
+
+class Held(Protocol):
+    """What is done with units; all of it by whoever runs the engine."""
+
+    async def gained(self, unit: str, *, given: bool) -> None:
+        """
+        Begin to work on a unit, or go on with it after ``let_go`` came to nothing.
+
+        Called once a time, but perhaps more than once for a unit. May wait for the store as long as that takes.
+
+        Args:
+            unit: Which.
+            given: Whether its owner gave it away; else that one may still be at work without knowing.
+        """
+        ...
+
+    async def let_go(self, unit: str) -> None:
+        """Take up nothing new of a unit, and return when all that is under way for it has."""
+        ...
+
+    def lost(self, unit: str) -> None:
+        """Forget a unit: it is another's."""
+        ...
+
+    def told_time(self, time: float) -> None:
+        """Hear the engine's time from another member."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unit(Fence):
+    """The fence of one unit."""
+
+    membership: Membership
+    name: str
+
+    @override
+    def compares(self) -> Sequence[Compare]:
+        return self.membership.compares(self.name)
+
+    @override
+    async def check(self) -> None:
+        await self.membership.check(self.name)
+
+
+class Membership:
+    """
+    This engine among the members; made by ``join``.
+
+    Attributes:
+        table: Members and claims.
+        heard_time: The engine's time as the last other member told it, and when that was heard by the monotonic
+            clock; None before.
+    """
+
+    def __init__(self, store: LeaseStore, registration: Registration, monotonic: Callable[[], float]) -> None:
+        self.table = Table()
+        self.heard_time: tuple[float, float] | None = None
+        self._store = store
+        self._registration = registration
+        self._monotonic = monotonic
+        self._owned: dict[str, int] = {}
+        self._busy: set[str] = set()
+        self._held: Held | None = None
+        self._beside: Beside | None = None
+        self._changed = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._revision = 0
+
+    @property
+    def id(self) -> str:
+        """This member's id."""
+        return self._registration.me.id
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether an outside call may begin: nobody can have taken over what this member has."""
+        return self._registration.is_certain
+
+    @property
+    def owned(self) -> frozenset[str]:
+        """The units that it has."""
+        return frozenset(self._owned)
+
+    @property
+    def schema(self) -> int:
+        """The form of records that everybody who is there reads."""
+        return written_schema(self.table.members.values(), self._registration.me.schema)
+
+    def owns(self, unit: str) -> bool:
+        """Tell whether a unit is this member's, as far as it knows."""
+        return unit in self._owned
+
+    def unit(self, name: str) -> Unit:
+        """Return the fence of a unit."""
+        return Unit(self, name)
+
+    def compares(self, unit: str) -> Sequence[Compare]:
+        """
+        Say what a write as a unit's owner compares.
+
+        Raises:
+            ShardLostError: It is not this member's.
+        """
+        revision = self._owned.get(unit)
+        if revision is None:
+            raise ShardLostError(unit)
+        return [Compare(keys.claim_key(unit), revision)]
+
+    async def check(self, unit: str) -> None:
+        """
+        Find out whether a unit is still this member's.
+
+        Raises:
+            ShardLostError: It is not.
+            StoreUnavailableError: The store does not tell.
+        """
+        if unit in self._owned:
+            await self._read_claim(unit)
+        if unit not in self._owned:
+            raise ShardLostError(unit)
+
+    def set_time(self, now: Callable[[], float]) -> None:
+        """Tell from now on what time the engine has."""
+        self._registration.now = now
+
+    async def hear_time(self, seconds: float) -> float | None:
+        """
+        Ask the others what time it is, and wait for the first answer.
+
+        Returns:
+            The engine's time now; None when nobody is there, or nobody answers within so many seconds.
+        """
+        if set(self.table.members) <= {self.id}:
+            return None
+        try:
+            async with asyncio.timeout(seconds):
+                await self._heard.wait()
+        except TimeoutError:
+            return None
+        return self.told_time()
+
+    def told_time(self) -> float | None:
+        """Return the engine's time now as the others have told it; None when nobody has."""
+        if self.heard_time is None:
+            return None
+        time, at = self.heard_time
+        return time + self._monotonic() - at
+
+    def use(self, beside: Beside) -> None:
+        """Have its work done beside a block; called once, by ``join``."""
+        self._beside = beside
+
+    async def begin(self, held: Held) -> None:
+        """
+        Get a share from now on; returns when what was free for it is taken and begun.
+
+        Raises:
+            StoreUnavailableError: The store does not answer.
+        """
+        self._held = held
+        await self._registration.publish(Life.ACTIVE)
+        await self.refresh()
+        assert self._beside is not None
+        self._beside.spawn(self._act(), "shards")
+        while self._busy or self._plan().take:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def leave(self, seconds: float) -> bool:
+        """Give away all that it has; False when that takes longer."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._registration.publish(Life.LEAVING)
+                await self.refresh()
+                self._changed.set()
+                while self._owned:
+                    self._moved.clear()
+                    await self._moved.wait()
+        except (TimeoutError, StoreUnavailableError):
+            return False
+        return True
+
+    async def refresh(self) -> None:
+        """Read all members and claims."""
+        items, start, revision = list[KeyValue](), keys.MEMBERSHIP, 0
+        while True:
+            page = await self._store.range(start, prefix_end(keys.MEMBERSHIP))
+            revision = revision or page.revision
+            items += page.items
+            if not page.more:
+                break
+            start = page.next_start
+        self.table.replace(items, revision)
+        self._revision = max(self._revision, revision)
+        self._settle()
+
+    async def follow(self) -> None:
+        """Keep the table up to date until cancelled."""
+        has_listed = True
+        while True:
+            try:
+                if not has_listed:
+                    await self.refresh()
+                    has_listed = True
+                watch = self._store.watch(
+                    keys.MEMBERSHIP, prefix_end(keys.MEMBERSHIP), from_revision=self._revision + 1
+                )
+                async for batch in watch:
+                    for event in batch:
+                        self._take_in(event)
+                    self._revision = max(self._revision, batch[-1].revision)
+                    self._settle()
+            except CompactedError:
+                has_listed = False
+            except StoreUnavailableError:
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def tell_time(self) -> None:
+        """Write what time it is now and then, and when somebody comes."""
+        while True:
+            await asyncio.sleep(_PUBLISH_SECONDS)
+            await self._publish()
+
+    async def sweep_gone(self) -> None:
+        """Strike off members of this machine that are known to have ended, so that nobody waits for their leases."""
+        for member in list(self.table.members.values()):
+            if member.id != self.id and member.process.is_surely_gone():
+                key = keys.member_key(member.id)
+                await self._store.txn([Compare(key, self.table.revisions[key])], [Delete(key)])
+
+    def _take_in(self, event: Event) -> None:
+        kind, name = keys.membership_of(event.key)
+        is_new = kind == "live" and name not in self.table.members
+        if not self.table.apply(event) or kind != "live" or name == self.id or event.value is None:
+            return
+        member = self.table.members[name]
+        if member.life is not Life.JOINING:
+            self.heard_time = (member.time, self._monotonic())
+            self._heard.set()
+            if self._held is not None:
+                self._held.told_time(member.time)
+        elif is_new and self._beside is not None and self._held is not None:
+            self._beside.spawn(self._publish(), "tell-time")
+
+    async def _publish(self) -> None:
+        try:
+            await self._registration.publish()
+        except StoreError:
+            return  # told with the next sign of life
+
+    def _settle(self) -> None:
+        """Bring what it has into line with the claims."""
+        for unit in [*self._owned]:
+            if self.table.claims.get(unit, Claim()).owner != self.id:
+                del self._owned[unit]
+                if self._held is not None:
+                    self._held.lost(unit)
+        for unit, claim in self.table.claims.items():
+            if claim.owner == self.id and self._owned.get(unit) != self.table.revision(unit):
+                is_new = unit not in self._owned
+                self._owned[unit] = self.table.revision(unit)
+                if is_new:
+                    self._begin_unit(unit, given=claim.given)
+        self._move()
+
+    def _move(self) -> None:
+        self._changed.set()
+        self._moved.set()
+
+    def _plan(self) -> Plan:
+        return make_plan(self.id, self.table.members, self.table.claims, UNITS)
+
+    def _begin_unit(self, unit: str, *, given: bool) -> None:
+        assert self._held is not None
+        assert self._beside is not None
+        self._busy.add(unit)
+        self._beside.spawn(self._gained(unit, given=given), f"gain-{unit}")
+
+    async def _gained(self, unit: str, *, given: bool) -> None:
+        assert self._held is not None
+        try:
+            await self._held.gained(unit, given=given)
+        finally:
+            self._free(unit)
+
+    async def _act(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            plan = self._plan()
+            for unit in plan.take:
+                self._launch(unit, "", taking=True)
+            for unit, to in plan.give:
+                self._launch(unit, to, taking=False)
+
+    def _launch(self, unit: str, to: str, *, taking: bool) -> None:
+        if unit in self._busy:
+            return
+        assert self._beside is not None
+        self._busy.add(unit)
+        work = self._take(unit) if taking else self._give(unit, to)
+        self._beside.spawn(self._attempt(unit, work, taking=taking), f"{'take' if taking else 'give'}-{unit}")
+
+    async def _attempt(self, unit: str, work: Coroutine[object, object, None], *, taking: bool) -> None:
+        try:
+            await work
+        except StoreError:
+            await asyncio.sleep(_RETRY_SECONDS)
+        finally:
+            if not taking or unit not in self._owned:
+                self._free(unit)
+
+    def _free(self, unit: str) -> None:
+        self._busy.discard(unit)
+        self._move()
+
+    async def _take(self, unit: str) -> None:
+        """Take a unit that nobody has."""
+        owner = self.table.claims.get(unit, Claim()).owner
+        compares = [Compare(keys.claim_key(unit), self.table.revision(unit)), Compare(keys.member_key(self.id), ANY)]
+        if owner:
+            compares.append(Compare(keys.member_key(owner), 0))
+        claim = Claim(owner=self.id, since=self._registration.now())
+        await self._write(unit, compares, claim)
+
+    async def _give(self, unit: str, to: str) -> None:
+        """Give a unit away when all that is under way for it has returned."""
+        assert self._held is not None
+        await self._held.let_go(unit)
+        try:
+            while unit in self._owned:
+                compares = [*self.compares(unit)]
+                if to:
+                    compares.append(Compare(keys.member_key(to), ANY))
+                try:
+                    await self._write(unit, compares, Claim(owner=to, since=self._registration.now(), given=True))
+                    break
+                except StoreUnavailableError:
+                    await asyncio.sleep(_RETRY_SECONDS)
+        finally:
+            if unit in self._owned:
+                await self._held.gained(unit, given=True)
+
+    async def _write(self, unit: str, compares: Sequence[Compare], claim: Claim) -> None:
+        key, value = keys.claim_key(unit), msgspec.json.encode(claim)
+        result = await self._store.txn(compares, [Put(key, value)])
+        if result.succeeded:
+            self.table.apply(Event(key, value, result.revision))
+            self._settle()
+        else:
+            await self._read_claim(unit)
+
+    async def _read_claim(self, unit: str) -> None:
+        found = await self._store.get(keys.claim_key(unit))
+        if found is not None:
+            self.table.apply(Event(found.key, found.value, found.mod_revision))
+            self._settle()
+        elif unit in self._owned:
+            self.table.claims.pop(unit, None)
+            self._settle()
+
+
+@asynccontextmanager
+async def join(
+    store: LeaseStore,
+    me: Member,
+    *,
+    monotonic: Callable[[], float],
+    now: Callable[[], float],
+    seconds: float = LEASE_SECONDS,
+) -> AsyncIterator[Membership]:
+    """
+    Be a member until the block ends; it gets a share when ``Membership.begin`` is called.
+
+    Args:
+        store: The store.
+        me: Who comes; its id must be new.
+        monotonic: Seconds that never go back.
+        now: The wall time, until the engine has its own.
+        seconds: How long others wait for a member that is not heard of.
+
+    Raises:
+        StoreBusyError: An engine has the store for itself.
+        StoreUnavailableError: The store does not answer.
+    """
+    registration = Registration(store, me, seconds=seconds, monotonic=monotonic, now=now)
+    membership = Membership(store, registration, monotonic)
+    try:
+        await registration.begin()
+        await membership.refresh()
+        await membership.sweep_gone()
+        keep = registration.keep(membership.refresh)
+        async with running_beside(
+            lease=keep, members=membership.follow(), member_time=membership.tell_time()
+        ) as beside:
+            membership.use(beside)
+            yield membership
+    finally:
+        await registration.end()

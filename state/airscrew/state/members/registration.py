@@ -1,0 +1,141 @@
+"""
+A member's own key: put under a lease, kept alive, and put again when the lease has ended.
+
+Guarantees: ``is_certain`` is true only while nobody can have taken a unit over: the lease lives at least from the
+moment on at which the last sign of life that was answered was sent, and a third of its life is left for clocks that
+run apart. After a lease has ended, it becomes true again only when the claims have been read anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import msgspec
+
+from airscrew.state import keys
+from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreError, StoreUnavailableError
+from airscrew.state.holder import holder_of
+from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY
+from airscrew.state.members.nouns import Life, Member
+from airscrew.state.store import ANY, Compare, LeaseStore, Operation, Put
+
+_CERTAIN_SHARE = 2 / 3
+
+
+class Registration:
+    """
+    One member's key.
+
+    Args:
+        store: Where.
+        me: The member as it begins.
+        seconds: How long the lease outlives a member that is not heard of.
+        monotonic: Seconds that never go back.
+        now: The engine's time.
+    """
+
+    def __init__(
+        self,
+        store: LeaseStore,
+        me: Member,
+        *,
+        seconds: float,
+        monotonic: Callable[[], float],
+        now: Callable[[], float],
+    ) -> None:
+        self.me = me
+        self.now = now
+        self._store = store
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._lease = 0
+        self._sent_at = -math.inf
+        self._was_away = False
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether nobody can have taken over what this member has."""
+        return self._monotonic() - self._sent_at < self._seconds * _CERTAIN_SHARE
+
+    async def begin(self) -> None:
+        """
+        Put the key for the first time.
+
+        Raises:
+            StoreBusyError: An engine has the store for itself.
+            StoreUnavailableError: The store does not answer; nothing of it stays for longer than the lease.
+        """
+        self._sent_at = await self._put_anew(is_first=True)
+
+    async def publish(self, life: Life | None = None) -> None:
+        """Write where the member stands and what time it has."""
+        self.me = msgspec.structs.replace(self.me, life=life or self.me.life, time=self.now())
+        key = keys.member_key(self.me.id)
+        with suppress(LeaseOverError):  # whoever keeps it puts the key again, with what is to be told
+            await self._store.txn([Compare(key, ANY)], [self._value()])
+
+    async def keep(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        """
+        Give signs of life until cancelled.
+
+        Args:
+            refresh: Reads all claims anew; called before a member whose lease had ended is certain again.
+
+        Raises:
+            StoreBusyError: The lease had ended, and an engine took the store for itself.
+        """
+        calm, hurried = self._seconds / 3, self._seconds / 15
+        pause = calm
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await self._give_sign(refresh)
+                pause = calm
+            except StoreUnavailableError:
+                pause = hurried
+
+    async def end(self) -> None:
+        """Take the key away."""
+        self._sent_at = -math.inf
+        with suppress(StoreError):
+            await self._store.revoke_lease(self._lease)
+
+    async def _give_sign(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        sent_at = self._monotonic()
+        try:
+            await self._store.keep_alive(self._lease)
+        except LeaseOverError:
+            self._sent_at = -math.inf
+            self._was_away = True
+            sent_at = await self._put_anew(is_first=False)
+        if self._was_away:
+            await refresh()
+            self._was_away = False
+        self._sent_at = sent_at
+
+    async def _put_anew(self, *, is_first: bool) -> float:
+        """Put the key under a new lease, and return when that lease was asked for."""
+        sent_at = self._monotonic()
+        self._lease = await self._store.grant_lease(self._seconds)
+        self.me = msgspec.structs.replace(self.me, time=self.now())
+        key = keys.member_key(self.me.id)
+        operations: list[Operation] = [self._value()]
+        if is_first:
+            operations.append(Put(TERM_KEY, msgspec.json.encode(self.me.process)))
+        result = await self._store.txn([Compare(ENGINE_KEY, 0)], operations)
+        if result.succeeded:
+            return sent_at
+        engine = await self._store.get(ENGINE_KEY)
+        if engine is None:
+            raise StoreUnavailableError(f"the store would not take the key {key}: try again")
+        who = holder_of(engine)
+        raise StoreBusyError(
+            f"the store is in use by an airscrew process that does not share it (process {who.pid} on {who.host}): "
+            "submit to that one, or wait until it ends"
+        )
+
+    def _value(self) -> Put:
+        return Put(keys.member_key(self.me.id), msgspec.json.encode(self.me), self._lease)
