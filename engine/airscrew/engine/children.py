@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airscrew.engine.api.model import ApiError, SubmitReply, SubmitRequest
-from airscrew.engine.controller.calls import place_of, with_outcome
+from airscrew.engine.controller.answers import with_outcome
 from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.ports import place_of
 from airscrew.engine.data.futures import DynamicPlan, NodePlan, plan_futures, ready_nodes, resolve_bindings
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.errors import PermanentError

@@ -16,11 +16,11 @@ from random import Random
 from airscrew.engine.children import Children
 from airscrew.engine.clock import Clock
 from airscrew.engine.config import WorkKind, WorkScope
-from airscrew.engine.controller.calls import Calls, UnlimitedAllocation, place_of
+from airscrew.engine.controller.calls import Calls, UnlimitedAllocation
 from airscrew.engine.controller.commit import Committer
 from airscrew.engine.controller.controller import Controller
 from airscrew.engine.controller.live import Live
-from airscrew.engine.controller.ports import TaskCache
+from airscrew.engine.controller.ports import TaskCache, place_of
 from airscrew.engine.controller.turn import Turns
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.executor import Setup

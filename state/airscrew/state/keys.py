@@ -90,6 +90,24 @@ def ledger_key(execution: ExecutionId, key: AttemptKey) -> str:
     return f"ledger/{execution.shard:02x}/{key}"
 
 
+def ledger_prefix(shard: int) -> str:
+    """Below which the ledger entries of a shard are."""
+    return f"{LEDGER}{shard:02x}/"
+
+
+def requests_prefix(shard: int) -> str:
+    """Below which the requests to the owner of a shard are."""
+    return f"{REQUESTS}{shard:02x}/"
+
+
+def shard_of(key: str) -> int:
+    """Read the shard out of a key that carries one; -1 when there is none."""
+    try:
+        return int(key.split("/", 2)[1], 16)
+    except (ValueError, IndexError):
+        return -1
+
+
 def template_key(content_hash: str) -> str:
     """Where a template is."""
     return TEMPLATES + content_hash

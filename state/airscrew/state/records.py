@@ -345,11 +345,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     What somebody asks of the owner of an execution.
 
     Attributes:
-        what: ``submit``, ``kill``, ``retry`` or ``child``.
+        what: ``submit``, ``kill``, ``retry``, ``clear``, ``child`` or ``sweep``.
         reason: For people.
         force: Whether to go on without confirmation.
         at: When it was asked.
-        uid: Of the execution, with ``submit``.
+        uid: Of the execution, with ``submit`` and ``sweep``.
+        attempt: Which attempt, with ``sweep``.
     """
 
     what: str
@@ -357,6 +358,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     force: bool = False
     at: float = 0.0
     uid: str = ""
+    attempt: int = 0
 
 
 T = TypeVar("T")

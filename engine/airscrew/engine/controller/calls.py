@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import msgspec
-from typing_extensions import TypeIs, override
+from typing_extensions import override
 
 from airscrew.engine.clock import Clock
+from airscrew.engine.controller.answers import REASON_LIMIT, checked_status, describe, start_failed, with_outcome
 from airscrew.engine.controller.codec import NewerStateError, decode_state, encode_state, raw_state
-from airscrew.engine.controller.fitting import CODE_LIMIT, fitting, short_error
+from airscrew.engine.controller.fitting import fitting, short_error
 from airscrew.engine.controller.host import Host
 from airscrew.engine.controller.live import Live
-from airscrew.engine.controller.ports import AttemptPlace, ChildKeeper, DataPlane, Outcome, TaskCache
+from airscrew.engine.controller.ports import ChildKeeper, DataPlane, TaskCache, place_of
 from airscrew.engine.controller.redaction import redacted
 from airscrew.engine.errors import CorruptStateError, PermanentError, RetryableError, StateTooLargeError
 from airscrew.engine.executor import (
@@ -32,7 +33,6 @@ from airscrew.engine.executor import (
     OutputsAt,
     StillThere,
     TaskContext,
-    TaskStatus,
 )
 from airscrew.engine.executor.context import Allocation
 from airscrew.engine.machine import (
@@ -59,6 +59,9 @@ from airscrew.engine.machine import (
     StartFailed,
     StartUnknown,
     StateUnreadable,
+    Sweep,
+    SweepFailed,
+    Swept,
     TendChildren,
     Told,
     deadlines,
@@ -68,10 +71,6 @@ from airscrew.idl.ids import ExecutionId
 from airscrew.idl.phase import Phase, TaskInfo
 from airscrew.idl.template import TaskTemplate
 from airscrew.state.records import NO_STATE
-
-REASON_LIMIT = 1000
-
-_OWN_PHASES = frozenset({Phase.UNDEFINED, Phase.NOT_READY, Phase.WAITING_FOR_CACHE, Phase.ABORTED})
 
 
 class UnlimitedAllocation(Allocation):
@@ -139,7 +138,9 @@ class Calls:
                     return CallFailed(f"executor {executor_id!r} is not there")
                 return await self._call_executor(live, host, call)
 
-    async def _call_executor(self, live: Live, host: Host, call: Start | Check | FindJobs | KillJob | Finalize) -> Fact:
+    async def _call_executor(
+        self, live: Live, host: Host, call: Start | Check | FindJobs | Sweep | KillJob | Finalize
+    ) -> Fact:
         match call:
             case Start():
                 return await self._start(live, host)
@@ -147,6 +148,8 @@ class Calls:
                 return await self._check(live, host)
             case FindJobs():
                 return await self._find(live, host)
+            case Sweep(request=request, attempt=attempt):
+                return await self._sweep(live, host, request, attempt)
             case KillJob(reason=reason):
                 return await self._kill(live, host, reason)
             case Finalize():
@@ -246,6 +249,21 @@ class Calls:
                 return CallFailed("a second job of the same attempt is not gone yet")
         return JobsFound(encode_state(first.state, executor.id), executor.state_version, len(twins))
 
+    async def _sweep(self, live: Live, host: Host, request: str, attempt: int) -> Fact:
+        """Kill what carries the key of an attempt beside the job that the record knows of."""
+        context = self._context(live, host.executor, attempt)
+        try:
+            found = cast("Sequence[AnyFound]", await host.call("find", context))
+        except Exception as error:  # noqa: BLE001 - the wall: asked again later
+            return SweepFailed(describe(error))
+        # What the record knows was there before: the first to be created, as in every look.
+        known = 1 if attempt == live.record.attempt and live.record.created else 0
+        strays = sorted(found, key=lambda one: one.created_at)[known:]
+        for stray in strays:
+            if not await host.kill_until_gone(context, stray.state, "a start that came late"):
+                return SweepFailed("a job of a start that came late is not gone yet")
+        return Swept(request, len(strays))
+
     async def _kill(self, live: Live, host: Host, reason: str) -> Fact:
         executor = host.executor
         context = self._context(live, executor)
@@ -283,17 +301,17 @@ class Calls:
     def _state(self, live: Live, executor: AnyExecutor) -> object:
         return decode_state(live.record, executor)
 
-    def _context(self, live: Live, executor: AnyExecutor) -> AnyContext:
-        place = place_of(live)
+    def _context(self, live: Live, executor: AnyExecutor, attempt: int | None = None) -> AnyContext:
+        place = place_of(live, attempt)
         options, record = live.options, live.record
         locations = self.data.locations(place)
         limits = [one.at for one in deadlines(record, options) if one.name in {"attempt", "total"}]
-        has_state = record.state is not NO_STATE and bool(bytes(record.state))
+        has_state = attempt is None and record.state is not NO_STATE and bool(bytes(record.state))
         execution = live.execution
         return TaskContext(
             execution=execution,
             uid=options.uid,
-            attempt=record.attempt,
+            attempt=place.attempt,
             key=place.key,
             namespace=execution.namespace,
             labels=options.labels,
@@ -330,11 +348,6 @@ async def fetch_inputs(live: Live, context: AnyContext) -> None:
         await context.data.read_inputs()
 
 
-def place_of(live: Live) -> AttemptPlace:
-    """Say which attempt a live execution is at."""
-    return AttemptPlace(execution=live.execution, options=live.options, attempt=live.record.attempt, key=live.key)
-
-
 def own_message(template: TaskTemplate, executor: AnyExecutor) -> object | None:
     """
     Decode ``template.custom`` into the executor's own message; None when it declares none.
@@ -350,56 +363,3 @@ def own_message(template: TaskTemplate, executor: AnyExecutor) -> object | None:
         return decode_custom(template.custom, executor.custom_message)
     except CustomFieldError as error:
         raise PermanentError(str(error), code="BadTaskSpecification") from error
-
-
-def checked_status(answer: object, executor_id: str) -> AnyStatus:
-    """
-    Return what an executor gave back, when it is a status.
-
-    Raises:
-        TypeError: It is not, or its phase is one of the engine's own.
-    """
-    if not is_status(answer):
-        raise TypeError(f"executor {executor_id} returned {type(answer).__name__} instead of a TaskStatus")
-    if answer.phase in _OWN_PHASES:
-        raise TypeError(f"executor {executor_id} reported {answer.phase.title}, which is the engine's own")
-    return answer
-
-
-def is_status(answer: object) -> TypeIs[AnyStatus]:
-    """Tell whether an executor gave back a status."""
-    return isinstance(answer, TaskStatus)
-
-
-def with_outcome(told: Told, outcome: Outcome) -> Told:
-    """Let what was found in storage complete, or overrule, what the executor told."""
-    if outcome.error is not None:
-        phase = Phase.RETRYABLE_FAILURE if outcome.recoverable else Phase.PERMANENT_FAILURE
-        return replaced(told, phase=phase, error=short_error(outcome.error), deck_uri=outcome.deck_uri)
-    if told.phase is not Phase.SUCCESS:
-        return replaced(told, deck_uri=outcome.deck_uri)
-    if outcome.plan_uri:
-        return replaced(told, phase=Phase.RUNNING, plan_uri=outcome.plan_uri, deck_uri=outcome.deck_uri)
-    return replaced(told, output_uri=outcome.output_uri, deck_uri=outcome.deck_uri)
-
-
-def start_failed(error: RetryableError | PermanentError) -> StartFailed:
-    """Make the fact of a start that an executor ended on purpose."""
-    return StartFailed(
-        retryable=isinstance(error, RetryableError),
-        code=shorten(error.code, CODE_LIMIT),
-        message=shorten(str(error)),
-        kind=error.kind,
-        delay=error.delay if isinstance(error, RetryableError) else None,
-    )
-
-
-def replaced(told: Told, **changes: object) -> Told:
-    """Copy a fact with other values."""
-    return replace(told, **changes)  # type: ignore[arg-type]  # the names are this module's own
-
-
-def describe(error: BaseException) -> str:
-    """Say in one line what went wrong."""
-    text = str(error).strip().splitlines()
-    return shorten(f"{type(error).__name__}: {text[0]}" if text else type(error).__name__, REASON_LIMIT)

@@ -21,6 +21,7 @@ import msgspec
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.fitting import fitted
 from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.ownership import Ownership, SoleOwner
 from airscrew.engine.errors import EngineError
 from airscrew.engine.machine import Fact, ledger_entry
 from airscrew.idl.ids import ExecutionId
@@ -57,6 +58,7 @@ class Committer:
         life: The life's number: part of the names of writes and events.
         random: For the pauses while the store is away.
         clock: The engine's time.
+        owner: Whose executions they are.
         sequence: Of the last write.
         event_sequence: Of the last write with events.
     """
@@ -65,6 +67,7 @@ class Committer:
     life: int
     random: Random
     clock: Clock
+    owner: Ownership = field(default_factory=SoleOwner)
     sequence: int = 0
     event_sequence: int = 0
     _encoder: msgspec.json.Encoder = field(default_factory=msgspec.json.Encoder)
@@ -77,9 +80,13 @@ class Committer:
 
         Returns:
             False after a conflict: the live execution now shows what is stored, and facts are to be applied again.
+
+        Raises:
+            ShardLostError: It is another engine's; nothing was written.
         """
         self.sequence += 1
-        record, data = fitted(msgspec.structs.replace(live.record, write=f"{self.life:x}.{self.sequence:x}"))
+        name, form = f"{self.life:x}.{self.sequence:x}", max(live.record.v, self.owner.schema)
+        record, data = fitted(msgspec.structs.replace(live.record, write=name, v=form))
         compares, operations = self._transaction(live, record, data)
         pause = 0.05
         while True:
@@ -90,13 +97,18 @@ class Committer:
             except StoreUnavailableError:
                 settled = await self._settle(live, record)
             else:
-                settled = result.revision if result.succeeded else await self._settle(live, record)
+                settled = result.revision if result.succeeded else await self._settle_lost(live, record)
             if settled is not None:
                 if settled:
                     live.written(record, settled)
                 return bool(settled)
             await asyncio.sleep(pause * (0.5 + self.random.random()))
             pause = min(pause * 2, 5.0)
+
+    async def _settle_lost(self, live: Live, record: Record) -> int | None:
+        """Find out why a transaction's compares did not hold."""
+        await self._patiently(lambda: self.owner.check(live.execution))
+        return await self._settle(live, record)
 
     async def _settle(self, live: Live, record: Record) -> int | None:
         """Find out whether a write happened: its revision, 0 when another one did, None when none did."""
@@ -143,7 +155,7 @@ class Committer:
 
     def _transaction(self, live: Live, record: Record, data: bytes) -> tuple[list[Compare], list[Operation]]:
         name = keys.record_key(live.execution)
-        compares = [Compare(name, live.revision)]
+        compares = [Compare(name, live.revision), *self.owner.compares(live.execution)]
         operations: list[Operation] = [Put(name, data)]
         for what in live.consumed:
             request = keys.request_key(live.execution, what)

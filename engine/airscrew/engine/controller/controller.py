@@ -24,16 +24,17 @@ from typing import TypeVar
 from cachetools import LRUCache
 
 from airscrew.engine.clock import Clock
-from airscrew.engine.controller.calls import describe
+from airscrew.engine.controller.answers import describe
 from airscrew.engine.controller.commit import SUBMIT, ExecutionGoneError
 from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.shards import OpenShards
 from airscrew.engine.controller.turn import Dispatch, Turns, may_be_outside
 from airscrew.engine.machine import first_record
 from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
 from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
-from airscrew.state.errors import CompactedError, StoreUnavailableError
+from airscrew.state.errors import CompactedError, ShardLostError, StoreUnavailableError
 from airscrew.state.records import (
     LedgerEntry,
     Options,
@@ -43,8 +44,9 @@ from airscrew.state.records import (
     decode,
     decode_options,
     decode_record,
+    encode,
 )
-from airscrew.state.store import Event, Store, prefix_end
+from airscrew.state.store import ANY, Compare, Delete, Event, Put, Store, prefix_end
 
 log = logging.getLogger("airscrew.controller")
 
@@ -72,6 +74,8 @@ class Controller:
         on_control: Called when an execution comes under control.
         on_change: Called after each turn, for those who watch in process.
         on_done: Called when an execution is done.
+        on_lost: Called with each execution under control that is another engine's from now on.
+        shards: Which shards are worked on.
         workers: How many turns are taken at once.
     """
 
@@ -85,6 +89,8 @@ class Controller:
     on_control: Callable[[Live], None] = field(default=lambda _live: None)
     on_change: Callable[[Live], None] = field(default=lambda _live: None)
     on_done: Callable[[Live], None] = field(default=lambda _live: None)
+    on_lost: Callable[[Live], None] = field(default=lambda _live: None)
+    shards: OpenShards = field(default_factory=OpenShards.all)
     workers: int = 64
     _lives: dict[ExecutionId, Live] = field(default_factory=dict[ExecutionId, Live])
     _requests: dict[ExecutionId, dict[str, tuple[Request, int]]] = field(
@@ -104,8 +110,8 @@ class Controller:
             ready: Called once everything unfinished is in the queue.
         """
         self._loop = asyncio.get_running_loop()
-        await self._list_open()
-        revision = await self._list()
+        await self._list_open(keys.LEDGER)
+        revision = await self._list(keys.REQUESTS)
         async with asyncio.TaskGroup() as group:
             watcher = group.create_task(self._watch(revision + 1), name="requests")
             workers = [group.create_task(self._work(), name=f"worker-{n}") for n in range(self.workers)]
@@ -117,6 +123,30 @@ class Controller:
     async def drain(self) -> None:
         """Take no new turns, and wait until those under way have come to a place where they can stop."""
         await self.queue.shut_down_with_drain()
+
+    async def open_shard(self, shard: int) -> None:
+        """Take all that is unfinished in a shard under control; again and again while the store is away."""
+        self.shards.open(shard)
+        while self.shards.is_open(shard):
+            try:
+                await self._list_open(keys.ledger_prefix(shard))
+                await self._list(keys.requests_prefix(shard))
+            except StoreUnavailableError:
+                await asyncio.sleep(WATCH_RETRY_SECONDS)
+            else:
+                return
+
+    async def close_shard(self, shard: int) -> None:
+        """Take no new turns in a shard, and return when those under way have come to their end."""
+        self.shards.close(shard)
+        await self.shards.quiet(shard)
+        self.drop_shard(shard)
+
+    def drop_shard(self, shard: int) -> None:
+        """Forget a shard: what is under way in it fails at its next write."""
+        self.shards.close(shard)
+        for execution in self.shards.take_all(shard):
+            self._abandon(execution)
 
     def wake(self, execution: ExecutionId) -> None:
         """Ask for a look now. Thread-safe, cheap."""
@@ -195,6 +225,14 @@ class Controller:
                 self.queue.done(execution)
 
     async def _turn(self, execution: ExecutionId) -> None:
+        if not self.shards.is_open(execution.shard):
+            self._requests.pop(execution, None)
+            return
+        with self.shards.turn(execution.shard):
+            await self._take_turn(execution)
+
+    async def _take_turn(self, execution: ExecutionId) -> None:
+        live: Live | None = None
         try:
             live = self._lives.get(execution) or await self._take_control(execution)
             if live is None:
@@ -204,6 +242,11 @@ class Controller:
         except ExecutionGoneError:
             self._forget(execution)
             return
+        except ShardLostError:
+            self._abandon(execution)
+            if live is not None and live.asked is not None:
+                await self._ask_for_a_sweep(live, live.asked)
+            return
         except Exception as error:  # the wall of a turn: it concerns this execution alone
             log.exception("a turn failed", extra={"execution": str(execution), "error": describe(error)})
             self._put_off(execution)
@@ -211,7 +254,7 @@ class Controller:
         self._failures.pop(execution, None)
         self._index(live)
         self.on_change(live)
-        if live.record.stage is Stage.DONE:
+        if live.record.stage is Stage.DONE and until is None:
             # Requests that came meanwhile stay: the queue has the execution once more for them.
             self._forget(execution)
             self.queue.cancel_delayed(execution)
@@ -229,10 +272,34 @@ class Controller:
         pause = min(TURN_RETRY_SECONDS * 2.0 ** min(failures - 1, 30), TURN_RETRY_CAP_SECONDS)
         self.queue.add_after(execution, pause)
 
-    def _forget(self, execution: ExecutionId) -> None:
+    def _forget(self, execution: ExecutionId) -> Live | None:
         live = self._lives.pop(execution, None)
         if live is not None:
             self._by_key.pop(live.indexed, None)
+            self.shards.remove(execution)
+        return live
+
+    def _abandon(self, execution: ExecutionId) -> None:
+        """Forget an execution that is another engine's."""
+        self._requests.pop(execution, None)
+        self._failures.pop(execution, None)
+        self.queue.cancel_delayed(execution)
+        live = self._forget(execution)
+        if live is not None:
+            self.turns.abandon(live)
+            self.on_lost(live)
+
+    async def _ask_for_a_sweep(self, live: Live, attempt: int) -> None:
+        """Tell the new owner of a start that was on its way: what it may have made is in no record."""
+        request = Request(what="sweep", at=self.clock.now(), uid=live.options.uid, attempt=attempt)
+        put = Put(keys.request_key(live.execution, f"sweep-{attempt}"), encode(request))
+        while True:
+            try:
+                await self.store.txn([Compare(keys.spec_key(live.execution), ANY)], [put])
+            except StoreUnavailableError:
+                await asyncio.sleep(WATCH_RETRY_SECONDS)
+            else:
+                return
 
     def expect(self, execution: ExecutionId, options: Options) -> None:
         """Keep what is about to be accepted by this process, so that it need not be read again."""
@@ -275,6 +342,7 @@ class Controller:
         if live.stored is None:
             live.report(self.clock.now())
         self._lives[execution] = live
+        self.shards.add(execution)
         self._index(live)
         self.on_control(live)
         given = self.dispatch(live)
@@ -292,15 +360,13 @@ class Controller:
 
     async def _drop_requests(self, execution: ExecutionId) -> None:
         """Forget requests to an execution that is not there: it was pruned, or never accepted."""
-        from airscrew.state.store import Compare, Delete
-
         for what, (_, revision) in self._requests.pop(execution, {}).items():
             name = keys.request_key(execution, what)
             await self.store.txn([Compare(name, revision)], [Delete(name)])
 
-    async def _list_open(self) -> None:
+    async def _list_open(self, prefix: str) -> None:
         """Put those with something outside first: they hold their slots before anything new asks for one."""
-        start, end = keys.LEDGER, prefix_end(keys.LEDGER)
+        start, end = prefix, prefix_end(prefix)
         while True:
             page = await self.store.range(start, end, limit=PAGE)
             for item in page.items:
@@ -310,9 +376,9 @@ class Controller:
                 return
             start = page.next_start
 
-    async def _list(self) -> int:
+    async def _list(self, prefix: str) -> int:
         """Take in every request that is there, and return the revision to watch on from."""
-        start, end, revision = keys.REQUESTS, prefix_end(keys.REQUESTS), 0
+        start, end, revision = prefix, prefix_end(prefix), 0
         while True:
             page = await self.store.range(start, end, limit=PAGE)
             revision = revision or page.revision
@@ -327,7 +393,7 @@ class Controller:
         while True:
             try:
                 if compacted:
-                    revision, compacted = await self._list() + 1, False
+                    revision, compacted = await self._list(keys.REQUESTS) + 1, False
                 async for batch in self.store.watch(keys.REQUESTS, end, from_revision=revision):
                     for event in batch:
                         self._take_in(event)
@@ -338,7 +404,7 @@ class Controller:
                 await asyncio.sleep(WATCH_RETRY_SECONDS)
 
     def _take_in(self, event: Event) -> None:
-        if event.value is None:
+        if event.value is None or not self.shards.is_open(keys.shard_of(event.key)):
             return
         try:
             execution, what = keys.execution_of(event.key), keys.request_of(event.key)

@@ -32,6 +32,7 @@ class Live:
         consumed: Names of requests taken in since the last write.
         events: Reports made since the last write.
         fresh: Whether the intent is of this life and its start was not called yet.
+        asked: The attempt that a start was asked for since the last write; None when none was.
         woken: Whether something outside asks for a look before the timer.
         indexed: The key under which executors can wake it.
     """
@@ -47,6 +48,7 @@ class Live:
     consumed: list[str] = field(default_factory=list[str])
     events: list[PhaseEvent] = field(default_factory=list[PhaseEvent])
     fresh: bool = False
+    asked: int | None = None
     woken: bool = False
     indexed: str = ""
 
@@ -62,7 +64,11 @@ class Live:
 
     def key_of(self, record: Record) -> AttemptKey:
         """Derive the key of a record's attempt."""
-        return attempt_key(self.installation, self.options.uid, record.attempt)
+        return self.key_at(record.attempt)
+
+    def key_at(self, attempt: int) -> AttemptKey:
+        """Derive the key of an attempt."""
+        return attempt_key(self.installation, self.options.uid, attempt)
 
     def apply(self, record: Record, now: float) -> None:
         """Go on with another record, and keep the report that it makes."""
@@ -81,6 +87,7 @@ class Live:
         self.revision = revision
         for name in self.consumed:
             self.requests.pop(name, None)
+        self.asked = None
         self.facts.clear()
         self.consumed.clear()
         self.events.clear()

@@ -58,6 +58,12 @@ class AttemptPlace:
     key: AttemptKey
 
 
+def place_of(live: Live, attempt: int | None = None) -> AttemptPlace:
+    """Say which attempt a live execution is at, or name an earlier one of it."""
+    number = live.record.attempt if attempt is None else attempt
+    return AttemptPlace(execution=live.execution, options=live.options, attempt=number, key=live.key_at(number))
+
+
 class DataPlane(Protocol):
     """Where inputs and outputs are."""
 

@@ -9,13 +9,14 @@ over steps that are not written yet, so that a task without an effect costs one 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import Committer
 from airscrew.engine.controller.gates import Gate
 from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.ownership import Ownership, SoleOwner
 from airscrew.engine.machine import (
     Begin,
     CacheLookup,
@@ -29,6 +30,7 @@ from airscrew.engine.machine import (
     Start,
     StartUnknown,
     Step,
+    Swept,
     Told,
     Traits,
     View,
@@ -44,6 +46,9 @@ STEPS_LIMIT = 1000
 
 CALLS_LIMIT = 8
 """After so many calls a turn ends, and the next execution has its own: one that wants to be looked at all the time."""
+
+UNCERTAIN_SECONDS = 1.0
+"""How soon an engine looks again that was not certain to own what it works on."""
 
 CONSUMED_LIMIT = 32
 """After so many requests they are written: a parent of many children gets more than a transaction can hold."""
@@ -80,6 +85,7 @@ class Turns:
         clock: The engine's time.
         nonce: Draws a random nonce.
         is_stopping: Whether no new start is to be made.
+        owner: Whose executions they are.
     """
 
     calls: Calls
@@ -89,6 +95,7 @@ class Turns:
     clock: Clock
     nonce: Callable[[], str]
     is_stopping: Callable[[], bool]
+    owner: Ownership = field(default_factory=SoleOwner)
 
     async def take(self, live: Live) -> float | None:
         """
@@ -96,34 +103,50 @@ class Turns:
 
         Returns:
             When to look again, in the engine's time; None for never, unless something wakes it.
+
+        Raises:
+            ShardLostError: It is another engine's.
         """
         attempt, calls = live.record.attempt, 0
         for _ in range(STEPS_LIMIT):
             given = self.dispatch(live)
             view = self._view(live, given)
             action = next_action(view)
-            match action:
-                case Step(record=record, consumed=consumed):
-                    await self._step(live, record, consumed, view.now)
-                case Begin() | Start() if self.is_stopping() and not live.fresh:
-                    if not live.is_dirty or await self._write(live):
-                        return None
-                case Begin() | Start() if live.record.attempt != attempt:
-                    # Another attempt begins in a turn of its own: until then nobody could wake it by its key.
-                    if not live.is_dirty or await self._write(live):
-                        return view.now
-                case Begin():
-                    await self._begin(live, view, given)
-                case Wait(until=until):
-                    if not live.is_dirty or await self._write(live):
-                        self._settle_slot(live, view, given)
-                        return self._wake_time(until, view, given)
-                case _ if calls >= CALLS_LIMIT and not live.fresh:
-                    if not live.is_dirty or await self._write(live):
-                        return view.now
-                case _:
-                    calls += await self._call(live, action, given)
+            if isinstance(action, Step):
+                await self._step(live, action.record, action.consumed, view.now)
+                continue
+            rest = self._rest(live, view, action, attempt, calls)
+            if rest is not None:
+                if live.is_dirty and not await self._write(live):
+                    continue
+                if not isinstance(action, Wait):
+                    return rest.until
+                self._settle_slot(live, view, given)
+                return self._wake_time(rest.until, view, given)
+            if isinstance(action, Begin):
+                await self._begin(live, view, given)
+            elif not isinstance(action, Wait):
+                calls += await self._call(live, action, given)
         raise RuntimeError(f"{live.execution} took {STEPS_LIMIT} steps in one turn")
+
+    def _rest(self, live: Live, view: View, action: Begin | Wait | Call, attempt: int, calls: int) -> Wait | None:
+        """Say until when the turn ends here, once all is written; None to go on."""
+        if isinstance(action, Wait):
+            return action
+        starts = isinstance(action, Begin | Start)
+        if starts and self.is_stopping() and not live.fresh:
+            return Wait(None)
+        if starts and live.record.attempt != attempt:
+            # Another attempt begins in a turn of its own: until then nobody could wake it by its key.
+            return Wait(view.now)
+        if isinstance(action, Begin):
+            return None
+        if calls >= CALLS_LIMIT and not live.fresh:
+            return Wait(view.now)
+        if not self.owner.is_certain:
+            # Another engine may have it by now: nothing is begun outside until that is known.
+            return Wait(view.now + UNCERTAIN_SECONDS)
+        return None
 
     async def _step(self, live: Live, record: Record, consumed: tuple[str, ...], now: float) -> None:
         live.apply(record, now)
@@ -171,6 +194,7 @@ class Turns:
         live.woken = False
         if isinstance(call, Start):
             live.fresh = False
+            live.asked = live.record.attempt
         fact = await self.calls.perform(live, given.executor_id, call)
         self._learn(live, given, fact)
         return True
@@ -180,6 +204,8 @@ class Turns:
         calm = given.gate is None or self._is_calm(live, given.gate, fact, now)
         live.apply(learn(self._view(live, given, calm=calm), fact), now)
         live.facts.append(fact)
+        if isinstance(fact, Swept) and fact.request in live.requests and fact.request not in live.consumed:
+            live.consumed.append(fact.request)
 
     def _is_calm(self, live: Live, gate: Gate, fact: Fact, now: float) -> bool:
         """Tell whether a failure may be the execution's own, and not its executor's."""
@@ -210,6 +236,13 @@ class Turns:
         given = self.dispatch(live)
         for fact in facts:
             self._learn(live, given, fact)
+
+    def abandon(self, live: Live) -> None:
+        """Give back what an execution holds here: another engine has it."""
+        gate = self.dispatch(live).gate
+        if gate is not None:
+            gate.forget(live.execution)
+            gate.give_back(live.execution)
 
     def _settle_slot(self, live: Live, view: View, given: Dispatch) -> None:
         if given.gate is None:

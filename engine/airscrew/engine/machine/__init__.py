@@ -31,6 +31,7 @@ from airscrew.engine.machine.actions import (
     KillJob,
     Start,
     Step,
+    Sweep,
     TendChildren,
     Wait,
 )
@@ -52,6 +53,8 @@ from airscrew.engine.machine.facts import (
     StartFailed,
     StartUnknown,
     StateUnreadable,
+    SweepFailed,
+    Swept,
     Told,
 )
 from airscrew.engine.machine.learn import begin, learn
@@ -87,6 +90,9 @@ __all__ = [
     "StartUnknown",
     "StateUnreadable",
     "Step",
+    "Sweep",
+    "SweepFailed",
+    "Swept",
     "TendChildren",
     "Told",
     "Traits",

@@ -60,6 +60,20 @@ class FindJobs:
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """
+    Call ``find`` for an attempt whose start may have come late, from an engine that had lost its shard; kill strays.
+
+    Attributes:
+        request: The name of the request that asked for it.
+        attempt: Which attempt.
+    """
+
+    request: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class KillJob:
     """Call ``kill_task``: the verdict is written."""
 
@@ -93,5 +107,5 @@ class KillChildren:
     reason: str
 
 
-Call = Start | Check | FindJobs | KillJob | Finalize | CacheLookup | CachePut | TendChildren | KillChildren
+Call = Start | Check | FindJobs | Sweep | KillJob | Finalize | CacheLookup | CachePut | TendChildren | KillChildren
 Action = Step | Begin | Wait | Call

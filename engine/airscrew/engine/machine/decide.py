@@ -4,7 +4,7 @@ What is to be done next: one pure function over a view, made of one small functi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -21,6 +21,7 @@ from airscrew.engine.machine.actions import (
     KillJob,
     Start,
     Step,
+    Sweep,
     TendChildren,
     Wait,
 )
@@ -41,6 +42,9 @@ from airscrew.state.records import Intent, Options, Record, Request, Stage, Verd
 
 REASON_LIMIT = 1000
 
+SWEEP = "sweep"
+"""What an engine asks of the next owner when it lost a shard while a start was under way."""
+
 Rule = Callable[[View], Action | None]
 
 
@@ -60,6 +64,8 @@ def next_action(view: View) -> Action:
 def _take_in_requests(view: View) -> Action | None:
     for name, request in view.requests.items():
         record = view.record
+        if request.what == SWEEP:
+            continue
         match request.what:
             case "kill" if record.stage is not Stage.DONE:
                 record = _killed(view, request)
@@ -196,6 +202,24 @@ def _lost(view: View, intent: Intent) -> Action:
     return Step(msgspec.structs.replace(done, stage=Stage.DONE, intent=intent))
 
 
+def _sweep_strays(view: View) -> Action | None:
+    """
+    Look for what a start may have made that came late: its engine had lost the shard before the answer was there.
+
+    Not while the start of that attempt is unknown anyway: that is resolved by the same look.
+    """
+    name, request = next(_sweeps(view), ("", None))
+    if request is None or view.traits is None or view.record.stage is Stage.STARTING:
+        return None
+    if not isinstance(view.traits.start, Findable) or request.uid != view.record.uid:
+        return Step(view.record, (name,))
+    return Sweep(name, request.attempt) if view.now >= view.record.not_before else None
+
+
+def _sweeps(view: View) -> Iterator[tuple[str, Request]]:
+    return ((name, request) for name, request in view.requests.items() if request.what == SWEEP)
+
+
 def _stay_in_quarantine(view: View) -> Action | None:
     if not view.record.quarantine or view.record.verdict is not None:
         return None
@@ -276,8 +300,7 @@ def _kill_reason(record: Record) -> str:
 
 
 def _done(view: View) -> Action:
-    del view
-    return Wait(None)
+    return Wait(view.record.not_before if any(_sweeps(view)) and view.traits is not None else None)
 
 
 def _starting(view: View) -> Action:
@@ -292,6 +315,8 @@ def _wait(view: View, until: float | None) -> Wait:
         times.append(verdict.at + view.policy.kill_deadline)
     if until is not None:
         times.append(until)
+    if view.record.not_before > view.now and any(_sweeps(view)):
+        times.append(view.record.not_before)
     return Wait(min(times) if times else None)
 
 
@@ -300,6 +325,7 @@ _RULES: tuple[Rule, ...] = (
     _enforce_deadlines,
     _give_up_waiting_for_a_kill,
     _resolve_unknown_start,
+    _sweep_strays,
     _stay_in_quarantine,
 )
 

@@ -93,6 +93,27 @@ class JobsFound:
 
 
 @dataclass(frozen=True, slots=True)
+class Swept:
+    """
+    Nothing is left of a start that came late.
+
+    Attributes:
+        request: The name of the request that asked for the sweep.
+        strays: How many jobs were found, and are gone.
+    """
+
+    request: str
+    strays: int
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFailed:
+    """Whether a start came late cannot be told yet, or what came of it is not gone yet."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobGone:
     """All that the attempt created is gone, the children too."""
 
@@ -185,6 +206,8 @@ Fact = (
     | StartFailed
     | StartUnknown
     | JobsFound
+    | Swept
+    | SweepFailed
     | JobGone
     | JobStillThere
     | Finalized

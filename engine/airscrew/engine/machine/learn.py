@@ -31,6 +31,8 @@ from airscrew.engine.machine.facts import (
     StartFailed,
     StartUnknown,
     StateUnreadable,
+    SweepFailed,
+    Swept,
     Told,
 )
 from airscrew.engine.machine.report import report
@@ -84,6 +86,11 @@ def learn(view: View, fact: Fact) -> Record:
             return _told(record, fact, given)
         case NothingStarted() | StartFailed() | StartUnknown() | JobsFound():
             return _learn_of_start(record, fact, given)
+        case Swept():
+            return record
+        case SweepFailed():
+            later = given.now + call_delay(given.policy, 1, record.uid)
+            return msgspec.structs.replace(record, not_before=max(record.not_before, later))
         case JobGone() if record.plan_uri:
             # The children are gone; the job that planned them comes next.
             return msgspec.structs.replace(record, plan_uri="", children=0, failures=0, next_check=0.0)

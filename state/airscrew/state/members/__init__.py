@@ -6,7 +6,9 @@ the moment on at which ``members/claim/<unit>`` names it, and no write of a shar
 comparing that key's revision: who owned it before writes nothing any more, however long it was paused.
 """
 
-from airscrew.state.members.membership import LEASE_SECONDS, Held, Membership, Unit, join
+from airscrew.state.members.held import Held
+from airscrew.state.members.joining import LEASE_SECONDS, join
+from airscrew.state.members.membership import Membership, Unit
 from airscrew.state.members.nouns import LEADER, UNITS, Claim, Life, Member, shard_unit
 
 __all__ = [

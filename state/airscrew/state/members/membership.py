@@ -14,55 +14,25 @@ Guarantees:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 from typing_extensions import override
 
 from airscrew.state import keys
-from airscrew.state.beside import Beside, running_beside
+from airscrew.state.beside import Beside
 from airscrew.state.errors import CompactedError, ShardLostError, StoreError, StoreUnavailableError
 from airscrew.state.fencing import Fence
-from airscrew.state.members.nouns import UNITS, Claim, Life, Member
+from airscrew.state.members.held import Held
+from airscrew.state.members.nouns import UNITS, Claim, Life
 from airscrew.state.members.plan import Plan, make_plan, written_schema
 from airscrew.state.members.registration import Registration
 from airscrew.state.members.table import Table
 from airscrew.state.store import ANY, Compare, Delete, Event, KeyValue, LeaseStore, Put, prefix_end
 
-LEASE_SECONDS = 15.0
 _RETRY_SECONDS = 0.5
 _PUBLISH_SECONDS = 60.0
-
-
-class Held(Protocol):
-    """What is done with units; all of it by whoever runs the engine."""
-
-    async def gained(self, unit: str, *, given: bool) -> None:
-        """
-        Begin to work on a unit, or go on with it after ``let_go`` came to nothing.
-
-        Called once a time, but perhaps more than once for a unit. May wait for the store as long as that takes.
-
-        Args:
-            unit: Which.
-            given: Whether its owner gave it away; else that one may still be at work without knowing.
-        """
-        ...
-
-    async def let_go(self, unit: str) -> None:
-        """Take up nothing new of a unit, and return when all that is under way for it has."""
-        ...
-
-    def lost(self, unit: str) -> None:
-        """Forget a unit: it is another's."""
-        ...
-
-    def told_time(self, time: float) -> None:
-        """Hear the engine's time from another member."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +160,19 @@ class Membership:
         """Have its work done beside a block; called once, by ``join``."""
         self._beside = beside
 
-    async def begin(self, held: Held) -> None:
+    async def begin(self, held: Held, executors: Mapping[str, int]) -> None:
         """
         Get a share from now on; returns when what was free for it is taken and begun.
+
+        Args:
+            held: Works on it.
+            executors: The engine's executors, with the version of their states: for people to see.
 
         Raises:
             StoreUnavailableError: The store does not answer.
         """
         self._held = held
-        await self._registration.publish(Life.ACTIVE)
+        await self._registration.publish(Life.ACTIVE, executors)
         await self.refresh()
         assert self._beside is not None
         self._beside.spawn(self._act(), "shards")
@@ -398,42 +372,3 @@ class Membership:
         elif unit in self._owned:
             self.table.claims.pop(unit, None)
             self._settle()
-
-
-@asynccontextmanager
-async def join(
-    store: LeaseStore,
-    me: Member,
-    *,
-    monotonic: Callable[[], float],
-    now: Callable[[], float],
-    seconds: float = LEASE_SECONDS,
-) -> AsyncIterator[Membership]:
-    """
-    Be a member until the block ends; it gets a share when ``Membership.begin`` is called.
-
-    Args:
-        store: The store.
-        me: Who comes; its id must be new.
-        monotonic: Seconds that never go back.
-        now: The wall time, until the engine has its own.
-        seconds: How long others wait for a member that is not heard of.
-
-    Raises:
-        StoreBusyError: An engine has the store for itself.
-        StoreUnavailableError: The store does not answer.
-    """
-    registration = Registration(store, me, seconds=seconds, monotonic=monotonic, now=now)
-    membership = Membership(store, registration, monotonic)
-    try:
-        await registration.begin()
-        await membership.refresh()
-        await membership.sweep_gone()
-        keep = registration.keep(membership.refresh)
-        async with running_beside(
-            lease=keep, members=membership.follow(), member_time=membership.tell_time()
-        ) as beside:
-            membership.use(beside)
-            yield membership
-    finally:
-        await registration.end()

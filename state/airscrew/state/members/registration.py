@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -70,9 +70,10 @@ class Registration:
         """
         self._sent_at = await self._put_anew(is_first=True)
 
-    async def publish(self, life: Life | None = None) -> None:
-        """Write where the member stands and what time it has."""
-        self.me = msgspec.structs.replace(self.me, life=life or self.me.life, time=self.now())
+    async def publish(self, life: Life | None = None, executors: Mapping[str, int] | None = None) -> None:
+        """Write where the member stands, what time it has, and what it runs."""
+        given = self.me.executors if executors is None else dict(executors)
+        self.me = msgspec.structs.replace(self.me, life=life or self.me.life, executors=given, time=self.now())
         key = keys.member_key(self.me.id)
         with suppress(LeaseOverError):  # whoever keeps it puts the key again, with what is to be told
             await self._store.txn([Compare(key, ANY)], [self._value()])

@@ -93,7 +93,7 @@ async def member(
 ) -> AsyncIterator[Membership]:
     async with join(store, Member(id=name), monotonic=loop_time, now=now) as membership:
         if work is not None:
-            await membership.begin(work)
+            await membership.begin(work, {"echo": 1})
         yield membership
 
 
