@@ -17,8 +17,9 @@ from tests.e2e.user import User, until, with_store
 from tests.support.etcd import Etcd
 
 from airscrew.state.holder import Holder
+from airscrew.state.keys import MEMBERS
 from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY
-from airscrew.state.store import Compare, Put
+from airscrew.state.store import Compare, Put, prefix_end
 from airscrew.state.urls import open_store
 
 
@@ -68,33 +69,64 @@ def test_an_engine_whose_store_was_taken_over_stops(user: User, url: str) -> Non
 
     done = engine.wait()
     assert done.code != 0
-    assert "in use by another airscrew process (process 7 on elsewhere)" in done.err
+    assert "in use by an airscrew process that does not share it (process 7 on elsewhere)" in done.err
 
 
 async def take_over(url: str) -> None:
-    """Do as an engine elsewhere does when the first one was not heard of for too long."""
+    """Do as an engine elsewhere does that wants the store for itself, when the members were not heard of for long."""
     stranger = msgspec.json.encode(Holder(host="elsewhere", pid=7))
     async with open_store(url) as store:
-        found = await store.get(ENGINE_KEY)
-        assert found is not None
-        await store.revoke_lease(found.lease)
+        page = await store.range(MEMBERS, prefix_end(MEMBERS))
+        await store.revoke_lease(page.items[0].lease)
         lease = await store.grant_lease(60)
         await store.txn([Compare(ENGINE_KEY, 0)], [Put(ENGINE_KEY, stranger, lease), Put(TERM_KEY, stranger)])
 
 
-def test_two_engines_do_not_work_on_one_store(user: User, tmp_path: Path, url: str) -> None:
-    gate = Gate(tmp_path)
+def test_two_engines_share_one_store_and_one_that_is_killed_loses_nothing(user: User, tmp_path: Path, url: str) -> None:
+    template = echo(tmp_path / "echo.json", {"x": "INTEGER"})
     first = user.serve()
     second = with_store(User(tmp_path / "second"), url)
+    other = second.serve()
+    until(lambda: len({row["owner"] for row in user.json("shards")}) == 2, "both engines have shards")
 
-    done = second.run("serve", code=None)
+    names = [f"echo-{number}" for number in range(12)]
+    for number, name in enumerate(names):
+        at = user if number % 2 else second
+        at.run("run", template, "--input", f"x={number}", "--name", name, "--detach")
+    owners = {user.json("shards", name)[0]["owner"] for name in names}
+    assert len(owners) == 2
+    for number, name in enumerate(names):
+        until(lambda name=name: user.get(name)["phase"] == "Success", f"{name}'s end")
+        assert second.get(name)["outputs"] == {"o0": number}
 
-    assert done.code != 0
-    assert f"in use by another airscrew process (process {first.pid} on " in done.error
+    members = user.json("members")
+    assert sorted(row["pid"] for row in members) == sorted((first.pid, other.pid))
+    assert sum(row["shards"] for row in members) == 256
+    assert sum(row["leader"] for row in members) == 1
+
+    other.kill_hard()
+    until(lambda: len({row["owner"] for row in user.json("shards") if row["owner"]}) == 1, "the survivor has them all")
+    user.run("run", template, "--input", "x=99", "--name", "after")
+    assert user.get("after")["outputs"] == {"o0": 99}
     first.signal(signal.SIGTERM)
     assert first.wait().code == 0
-    gate.open()
-    second.run("run", gate.template())
+    assert user.json("members") == []
+
+
+def test_an_engine_that_leaves_gives_its_share_to_the_other_at_once(user: User, tmp_path: Path, url: str) -> None:
+    first = user.serve()
+    second = with_store(User(tmp_path / "second"), url)
+    other = second.serve()
+    until(lambda: len({row["owner"] for row in user.json("shards")}) == 2, "both engines have shards")
+
+    first.signal(signal.SIGTERM)
+
+    assert first.wait().code == 0
+    rows = second.json("shards")
+    assert {row["how"] for row in rows if row["owner"]} <= {"given", "taken"}
+    assert {row["owner"] for row in rows} == {second.json("members")[0]["id"]}
+    other.signal(signal.SIGTERM)
+    assert other.wait().code == 0
 
 
 def test_an_engine_killed_with_its_state_in_etcd_goes_on_at_once(user: User, tmp_path: Path) -> None:

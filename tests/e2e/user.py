@@ -173,6 +173,10 @@ class User:
         engine.says("serving on unix:")
         return engine
 
+    def json(self, *arguments: str) -> Any:
+        """Run a command that shows something, and return it as data."""
+        return json.loads(self.run(*arguments, "-o", "json").out)
+
     def list(self, *arguments: str) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = self.run("list", "-o", "json", *arguments).data
         return listed

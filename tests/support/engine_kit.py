@@ -112,6 +112,9 @@ class FakeCache:
     def hold(self, place: AttemptPlace, key: str) -> None:
         pass
 
+    def drop(self, place: AttemptPlace, key: str) -> None:
+        pass
+
     async def run(self, wake: Callable[[ExecutionId], None]) -> None:
         await asyncio.Event().wait()
 

@@ -20,7 +20,9 @@ from airscrew.engine.controller.calls import Calls, UnlimitedAllocation
 from airscrew.engine.controller.commit import Committer
 from airscrew.engine.controller.controller import Controller
 from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.ownership import SharedOwner, SoleOwner
 from airscrew.engine.controller.ports import TaskCache, place_of
+from airscrew.engine.controller.shards import OpenShards
 from airscrew.engine.controller.turn import Turns
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.executor import Setup
@@ -32,17 +34,21 @@ from airscrew.engine.service.prune import Pruner
 from airscrew.engine.service.reader import Reader, parse_name
 from airscrew.engine.service.service import EngineService
 from airscrew.engine.service.submission import Submitter
-from airscrew.engine.timebase import BootClock, next_life, open_timebase
+from airscrew.engine.sharing import Leadership, ShardWork
+from airscrew.engine.timebase import BootClock, EngineClock, next_life, open_timebase
 from airscrew.engine.workqueue import WorkQueue
 from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId, Uid
 from airscrew.state import keys
 from airscrew.state.errors import SchemaError
+from airscrew.state.fencing import FencedStore
+from airscrew.state.members import LEADER, Membership
 from airscrew.state.records import Options
 from airscrew.state.store import Compare, Put, Store
 from airscrew.state.transfer import UNFINISHED_KEY
 
 FLUSH_SECONDS = 5.0
+TIME_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,7 @@ class CoreParts:
     What an engine is made of.
 
     Attributes:
-        store: Open; this engine is its only one.
+        store: Open; this engine is its only one, or a member of those that share it.
         registry: The executors; not closed by the engine.
         data: The data plane.
         cache: The task cache.
@@ -66,6 +72,7 @@ class CoreParts:
         scope: Which executions are worked on.
         workers: How many turns are taken at once.
         drain_seconds: How long calls under way may take at the end.
+        membership: This engine among those that share the store; None for an engine that has it for itself.
         watched: Whether a watchdog looks for executors that block the loop; off where the time is virtual.
     """
 
@@ -84,6 +91,7 @@ class CoreParts:
     scope: WorkScope = field(default_factory=WorkScope.everything)
     workers: int = 64
     drain_seconds: float = 30.0
+    membership: Membership | None = None
     watched: bool = True
 
 
@@ -109,13 +117,18 @@ class Core:
     installation: str
     hosts: Hosts
     setup: Callable[[str], Setup]
+    leadership: Leadership
+    shared: ShardWork | None
     _draining: list[bool]
 
-    async def drain(self, seconds: float) -> bool:
+    async def drain(self, seconds: float, membership: Membership | None = None) -> bool:
         """Take nothing new and let calls under way return; False when that takes longer."""
         self._draining[0] = True
         try:
             async with asyncio.timeout(seconds):
+                if membership is not None and self.shared is not None:
+                    self.shared.is_leaving = True
+                    await membership.leave(seconds)
                 await self.controller.drain()
         except TimeoutError:
             return False
@@ -127,10 +140,11 @@ async def open_core(parts: CoreParts) -> AsyncIterator[Core]:
     """
     Run an engine over a store until the body ends; then drain it.
 
-    Everything unfinished and in scope is under control when the body begins.
+    Everything unfinished and in scope is under control when the body begins; of an engine among several, all that is
+    in the shards that it got.
     """
     installation = await ensure_installation(parts.store, parts.random)
-    clock = await open_timebase(parts.store, parts.clock, parts.boot)
+    clock = await _open_clock(parts)
     life = await next_life(parts.store)
     core = _assemble(parts, installation, clock, life)
     await parts.registry.initialise(core.setup)
@@ -139,23 +153,44 @@ async def open_core(parts: CoreParts) -> AsyncIterator[Core]:
             yield core
 
 
+async def _open_clock(parts: CoreParts) -> EngineClock:
+    """Go on with the time of the engines that are there; where there is none, with the store's."""
+    if parts.membership is not None:
+        time = await parts.membership.hear_time(TIME_SECONDS)
+        if time is not None:
+            return EngineClock(parts.clock, time)
+    return await open_timebase(parts.store, parts.clock, parts.boot)
+
+
 @asynccontextmanager
 async def _running(core: Core, parts: CoreParts) -> AsyncIterator[None]:
     """Run the loops of an engine until the body ends; then drain."""
     async with asyncio.TaskGroup() as group:
-        outbox = group.create_task(core.outbox.run(), name="outbox")
+        chores = group.create_task(core.leadership.run(), name="chores")
         ready = asyncio.Event()
         cache = group.create_task(parts.cache.run(core.controller.wake), name="cache")
         loop = group.create_task(core.controller.run(ready.set), name="controller")
         await ready.wait()
         try:
+            await _begin(core, parts)
             yield
         finally:
-            if not await core.drain(parts.drain_seconds):
+            if not await core.drain(parts.drain_seconds, parts.membership):
                 loop.cancel()
-            await core.outbox.flush(FLUSH_SECONDS)
-            for task in (outbox, cache):
+            if core.leadership.is_held:
+                await core.leadership.flush()
+            for task in (chores, cache):
                 task.cancel()
+
+
+async def _begin(core: Core, parts: CoreParts) -> None:
+    """Have everything, or get a share of it."""
+    if parts.membership is None or core.shared is None:
+        core.leadership.begin()
+        return
+    parts.membership.set_time(core.clock.now)
+    executors = {executor.id: executor.state_version for _, executor, _ in parts.registry.all() if executor}
+    await parts.membership.begin(core.shared, executors)
 
 
 async def ensure_installation(store: Store, random: Random) -> str:
@@ -193,7 +228,7 @@ class _Frame:
 
     parts: CoreParts
     installation: str
-    clock: Clock
+    clock: EngineClock
     life: int
     scope: _Scope
     bell: _Bell
@@ -206,17 +241,23 @@ class _Frame:
         self.bell.controller.expect(execution, options)
 
 
-def _assemble(parts: CoreParts, installation: str, clock: Clock, life: int) -> Core:
+def _assemble(parts: CoreParts, installation: str, clock: EngineClock, life: int) -> Core:
     bell, scope, draining = _Bell(), _Scope(parts.scope), [False]
     setup = _setup_for(parts, installation, clock, bell)
     hosts = Hosts(parts.registry, bell.wake, setup, watched=parts.watched)
     frame = _Frame(parts, installation, clock, life, scope, bell, hosts, draining)
     api = _make_service(frame)
     bell.controller = _make_controller(frame, api)
+    member = parts.membership
+    store = parts.store if member is None else FencedStore(member.store, member.unit(LEADER))
+    outbox = Outbox(store, parts.sinks, clock=clock, random=parts.random)
+    leadership = Leadership(outbox.run, lambda: outbox.flush(FLUSH_SECONDS))
     return Core(
         api=api,
         controller=bell.controller,
-        outbox=Outbox(parts.store, parts.sinks, clock=clock, random=parts.random),
+        outbox=outbox,
+        leadership=leadership,
+        shared=None if member is None else ShardWork(bell.controller, leadership, clock),
         clock=clock,
         installation=installation,
         hosts=hosts,
@@ -262,9 +303,12 @@ def _make_controller(frame: _Frame, api: EngineService) -> Controller:
         allocation=UnlimitedAllocation(),
         redact=parts.data.secrets.redactor.redact,
     )
+    member = parts.membership
+    owner = SoleOwner() if member is None else SharedOwner(member)
     turns = Turns(
         calls=calls,
-        committer=Committer(parts.store, frame.life, parts.random, clock),
+        committer=Committer(parts.store, frame.life, parts.random, clock, owner),
+        owner=owner,
         dispatch=hosts.dispatch,
         policy=parts.policy,
         clock=clock,
@@ -280,6 +324,8 @@ def _make_controller(frame: _Frame, api: EngineService) -> Controller:
         clock=clock,
         in_scope=frame.scope.covers,
         on_control=lambda live: _taken_up(live, parts.cache),
+        on_lost=lambda live: parts.cache.drop(place_of(live), live.record.cache_key),
+        shards=OpenShards.all() if member is None else OpenShards(),
         workers=parts.workers,
     )
 

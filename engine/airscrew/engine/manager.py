@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import version
 from random import Random, SystemRandom
@@ -38,7 +38,10 @@ from airscrew.engine.taskcache import StoreTaskCache
 from airscrew.engine.timebase import Anchor, LinuxBootClock, write_anchor
 from airscrew.idl.errors import UsageError
 from airscrew.state.errors import StoreError
+from airscrew.state.holder import myself
 from airscrew.state.lock import EngineLock
+from airscrew.state.members import Member, Membership, join
+from airscrew.state.records import SCHEMA_VERSION
 from airscrew.state.urls import open_store
 
 if TYPE_CHECKING:
@@ -81,30 +84,52 @@ async def open_engine(
     clock, random = clock or SystemClock(), random or SystemRandom()
     async with AsyncExitStack() as stack:
         prepare_home(settings)
-        store = await _open_locked(settings, stack)
+        store, membership = await _open_owned(settings, work, stack, clock, random)
         found = registry or find_executors(settings, is_serving=work.kind is WorkKind.ALL)
         if registry is None:
             stack.push_async_callback(_close, found)
         found.check_conflicts()
         data = await make_data(settings, store, stack, random)
         parts = make_parts(settings, store, found, data, clock=clock, random=random, work=work)
+        parts = replace(parts, membership=membership)
         core = await stack.enter_async_context(open_core(parts))
         socket = None if not serve_socket else _Socket(waits=work.kind is not WorkKind.ALL)
         await stack.enter_async_context(_beside(core, store, settings, socket))
         yield core.api
 
 
-async def _open_locked(settings: EngineSettings, stack: AsyncExitStack) -> Store:
-    """Open the store that this process is the engine of: a lock of the kernel for a file, one by lease for a server."""
+async def _open_owned(
+    settings: EngineSettings, work: WorkScope, stack: AsyncExitStack, clock: Clock, random: Random
+) -> tuple[Store, Membership | None]:
+    """
+    Open the store that this process is an engine of.
+
+    A file is one process's, by a lock of the kernel. On a server the engines that work on everything share the store;
+    one that works on some executions alone has it for itself, by a lock under a lease.
+    """
     if settings.keeps_file:
         lock = stack.enter_context(EngineLock(settings.store_file))
-        return await stack.enter_async_context(open_store(settings.store_url, lock=lock))
+        return await stack.enter_async_context(open_store(settings.store_url, lock=lock)), None
     store = await stack.enter_async_context(open_store(settings.store_url))
     if settings.store_url.startswith("memory:"):
-        return store
-    from airscrew.state.lease_lock import hold_engine
+        return store, None
+    if work.kind is not WorkKind.ALL:
+        from airscrew.state.lease_lock import hold_engine
 
-    return await stack.enter_async_context(hold_engine(store))
+        return await stack.enter_async_context(hold_engine(store)), None
+    me = _describe_member(random)
+    membership = join(store, me, monotonic=clock.monotonic, now=clock.now, seconds=settings.lease_seconds)
+    return store, await stack.enter_async_context(membership)
+
+
+def _describe_member(random: Random) -> Member:
+    process = myself()
+    return Member(
+        id=f"{process.host}-{random.getrandbits(32):08x}",
+        version=version("airscrew"),
+        schema=SCHEMA_VERSION,
+        process=process,
+    )
 
 
 @asynccontextmanager
@@ -202,7 +227,7 @@ def make_parts(
 
 @asynccontextmanager
 async def _beside(core: Core, store: Store, settings: EngineSettings, socket: _Socket | None) -> AsyncIterator[None]:
-    """What runs beside the loop: the anchor of time, retention, the socket."""
+    """What runs beside the loop: the socket, and the leader's chores of the anchor of time and retention."""
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(_keep_anchor(core, store), name="anchor"),
@@ -224,6 +249,8 @@ async def _keep_anchor(core: Core, store: Store) -> None:
     boot = LinuxBootClock()
     while True:
         await asyncio.sleep(ANCHOR_SECONDS)
+        if not core.leadership.is_held:
+            continue
         with suppress(StoreError):
             anchor = Anchor(time=core.clock.now(), boot_id=boot.boot_id(), uptime=boot.uptime())
             await write_anchor(store, anchor)
@@ -233,7 +260,8 @@ async def _keep_retention(core: Core, settings: EngineSettings) -> None:
     """Prune now if nobody did for an hour: a home that only short runs use is kept small too."""
     age, stamp = settings.retention.finished_age, settings.home_path / "pruned"
     while age > 0:
-        if not stamp.exists() or not 0 <= time.time() - stamp.stat().st_mtime < RETENTION_SECONDS:
+        is_due = not stamp.exists() or not 0 <= time.time() - stamp.stat().st_mtime < RETENTION_SECONDS
+        if is_due and core.leadership.is_held:
             with suppress(StoreError):
                 await core.api.prune(older_than_seconds=age, keep=settings.retention.keep)
                 stamp.touch()

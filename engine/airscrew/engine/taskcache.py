@@ -86,6 +86,11 @@ class StoreTaskCache:
         """Keep a reservation alive until it is given back."""
         self._held[CacheKey(key)] = owner_of(place)
 
+    def drop(self, place: AttemptPlace, key: str) -> None:
+        """Keep a reservation alive no more: another engine has the execution."""
+        if self._held.get(CacheKey(key)) == owner_of(place):
+            del self._held[CacheKey(key)]
+
     async def put(self, place: AttemptPlace, key: str, output_uri: str) -> None:
         """Keep outputs, and release the reservation."""
         entry = CacheEntry(

@@ -87,6 +87,10 @@ class EngineClock(Clock):
         """Return the underlying monotonic time."""
         return self._clock.monotonic()
 
+    def advance_to(self, time: float) -> None:
+        """Go on at a later time that another engine of the store has; an earlier one changes nothing."""
+        self._offset = max(self._offset, time - self._clock.monotonic())
+
 
 def resume_time(anchor: Anchor | None, *, wall: float, boot_id: str, uptime: float) -> float:
     """Decide where the engine's time goes on."""

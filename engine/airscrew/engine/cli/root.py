@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "kill": ("kill:kill", "End executions and see that they are gone."),
     "retry": ("retry:retry", "Run an execution again."),
     "leaks": ("leaks:leaks", "List what may still lie outside."),
+    "members": ("members:members", "List the engines that work on the store."),
+    "shards": ("members:shards", "Show which engine has which shard."),
     "prune": ("prune:prune", "Delete executions that ended long ago."),
     "plugins": ("plugins:plugins", "List the installed executors."),
     "doctor": ("doctor:doctor", "Check that everything needed is in order."),

@@ -25,6 +25,9 @@ _AT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?")
 
 PROVIDERS = frozenset({"env", "file"})
 
+SHORTEST_LEASE_SECONDS = 3.0
+"""A shorter one would be lost to a busy machine."""
+
 
 def parse_duration(text: str) -> float | None:
     """Read ``90s``, ``1h30m`` or ``7d`` as seconds; None when it is no duration."""
@@ -125,6 +128,8 @@ def check_values(settings: EngineSettings, source: str) -> None:
             raise UsageError(f"{source}: {path} is {value:g}: it must be 0 or more")
     if settings.workers < 1:
         raise UsageError(f"{source}: workers must be 1 or more")
+    if settings.lease_seconds < SHORTEST_LEASE_SECONDS:
+        raise UsageError(f"{source}: lease_seconds must be {SHORTEST_LEASE_SECONDS:g} or more")
     for provider in settings.secrets.providers:
         if provider not in PROVIDERS:
             known = ", ".join(sorted(PROVIDERS))

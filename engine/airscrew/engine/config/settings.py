@@ -92,6 +92,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         kill_deadline: Seconds after which a kill without confirmation makes an execution terminal with its entry open.
         workers: How many executions are worked on at once.
         drain_seconds: How long calls under way may take once the engine is told to stop.
+        lease_seconds: How long engines that share a store wait for one that is not heard of.
         listen: ``HOST:PORT`` on loopback for ``serve``, beside the Unix socket; empty for the socket alone.
         token_file: Holds what clients on the port must show; empty for ``<home>/token``.
     """
@@ -110,6 +111,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     kill_deadline: float = 900.0
     workers: int = 64
     drain_seconds: float = 30.0
+    lease_seconds: float = 15.0
     listen: str = ""
     token_file: str = ""
 

@@ -124,6 +124,10 @@ class TaskCache(Protocol):
         """Keep alive a reservation that an earlier life of the engine took."""
         ...
 
+    def drop(self, place: AttemptPlace, key: str) -> None:
+        """Keep a reservation alive no more: another engine has the execution."""
+        ...
+
     async def run(self, wake: Wake) -> None:
         """Keep reservations alive and wake those who wait, until cancelled."""
         ...

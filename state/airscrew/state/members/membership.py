@@ -28,8 +28,8 @@ from airscrew.state.members.held import Held
 from airscrew.state.members.nouns import UNITS, Claim, Life
 from airscrew.state.members.plan import Plan, make_plan, written_schema
 from airscrew.state.members.registration import Registration
-from airscrew.state.members.table import Table
-from airscrew.state.store import ANY, Compare, Delete, Event, KeyValue, LeaseStore, Put, prefix_end
+from airscrew.state.members.table import Table, list_all
+from airscrew.state.store import ANY, Compare, Delete, Event, LeaseStore, Put, prefix_end
 
 _RETRY_SECONDS = 0.5
 _PUBLISH_SECONDS = 60.0
@@ -75,6 +75,11 @@ class Membership:
         self._heard = asyncio.Event()
         self._moved = asyncio.Event()
         self._revision = 0
+
+    @property
+    def store(self) -> LeaseStore:
+        """The store that is shared."""
+        return self._store
 
     @property
     def id(self) -> str:
@@ -196,14 +201,7 @@ class Membership:
 
     async def refresh(self) -> None:
         """Read all members and claims."""
-        items, start, revision = list[KeyValue](), keys.MEMBERSHIP, 0
-        while True:
-            page = await self._store.range(start, prefix_end(keys.MEMBERSHIP))
-            revision = revision or page.revision
-            items += page.items
-            if not page.more:
-                break
-            start = page.next_start
+        items, revision = await list_all(self._store)
         self.table.replace(items, revision)
         self._revision = max(self._revision, revision)
         self._settle()

@@ -20,7 +20,7 @@ from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreError, St
 from airscrew.state.holder import holder_of
 from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY
 from airscrew.state.members.nouns import Life, Member
-from airscrew.state.store import ANY, Compare, LeaseStore, Operation, Put
+from airscrew.state.store import ANY, Compare, Delete, KeyValue, LeaseStore, Operation, Put
 
 _CERTAIN_SHARE = 2 / 3
 
@@ -121,18 +121,29 @@ class Registration:
         """Put the key under a new lease, and return when that lease was asked for."""
         sent_at = self._monotonic()
         self._lease = await self._store.grant_lease(self._seconds)
-        self.me = msgspec.structs.replace(self.me, time=self.now())
+        self.me = msgspec.structs.replace(self.me, joined_at=self.me.joined_at or self.now(), time=self.now())
         key = keys.member_key(self.me.id)
         operations: list[Operation] = [self._value()]
         if is_first:
             operations.append(Put(TERM_KEY, msgspec.json.encode(self.me.process)))
-        result = await self._store.txn([Compare(ENGINE_KEY, 0)], operations)
-        if result.succeeded:
-            return sent_at
         engine = await self._store.get(ENGINE_KEY)
         if engine is None:
+            result = await self._store.txn([Compare(ENGINE_KEY, 0)], operations)
+        else:
+            await self._refuse_beside(engine)
+            result = await self._store.txn(
+                [Compare(ENGINE_KEY, engine.mod_revision)], [Delete(ENGINE_KEY), *operations]
+            )
+        if not result.succeeded:
             raise StoreUnavailableError(f"the store would not take the key {key}: try again")
+        return sent_at
+
+    async def _refuse_beside(self, engine: KeyValue) -> None:
+        """Raise ``StoreBusyError`` while an engine has the store for itself, unless it is known to have ended."""
         who = holder_of(engine)
+        if who.is_surely_gone():
+            return
+        await self.end()
         raise StoreBusyError(
             f"the store is in use by an airscrew process that does not share it (process {who.pid} on {who.host}): "
             "submit to that one, or wait until it ends"
