@@ -41,7 +41,9 @@ class Work(Held):
         self.log.append(f"gained {unit}")
 
     async def let_go(self, unit: str) -> None:
-        await asyncio.sleep(self.slow)
+        returned = asyncio.Event()
+        asyncio.get_running_loop().call_later(self.slow, returned.set)
+        await returned.wait()
         self.units.discard(unit)
 
     def lost(self, unit: str) -> None:
