@@ -16,7 +16,7 @@ from functools import partial
 
 import pytest
 
-pytest_plugins = ["tests.support.etcd"]
+pytest_plugins = ["tests.support.etcd", "tests.support.control_plane"]
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 

@@ -26,7 +26,9 @@ from airscrew.engine.controller.controller import Controller
 from airscrew.engine.controller.gates import Gate
 from airscrew.engine.controller.host import Host
 from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.ownership import Ownership, SoleOwner
 from airscrew.engine.controller.ports import AttemptPlace, CacheAnswer, Outcome
+from airscrew.engine.controller.shards import OpenShards
 from airscrew.engine.controller.turn import Dispatch, Turns
 from airscrew.engine.executor import (
     Locations,
@@ -172,6 +174,8 @@ class Rig:
     uses_cache: bool = True
     absent: str = ""
     stopping: bool = False
+    owner: Ownership = field(default_factory=SoleOwner)
+    shards: OpenShards = field(default_factory=OpenShards.all)
     lives: int = 0
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     controller: Controller | None = None
@@ -258,7 +262,8 @@ class Rig:
         )
         return Turns(
             calls=calls,
-            committer=Committer(self.store, self.lives, random, self.clock),
+            committer=Committer(self.store, self.lives, random, self.clock, self.owner),
+            owner=self.owner,
             dispatch=self.dispatch,
             policy=self.policy,
             clock=self.clock,
@@ -299,6 +304,7 @@ class Rig:
             dispatch=self.dispatch,
             queue=WorkQueue(clock=self.clock),
             clock=self.clock,
+            shards=self.shards,
             workers=workers,
         )
         ready = asyncio.Event()

@@ -9,7 +9,6 @@ Without any of them the tests are skipped, and say so.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -25,8 +24,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.support.go_modules import CannotBuildError, build, cache_folder, run
 
-MODULE = Path(__file__).resolve().parent.parent / "cluster" / "etcd"
 IMAGE = "quay.io/coreos/etcd:v3.6.8"
 READY_SECONDS = 30.0
 
@@ -41,41 +40,25 @@ def find_binary() -> Path:
     found = shutil.which("etcd")
     if found:
         return Path(found)
-    digest = hashlib.sha256(b"".join((MODULE / name).read_bytes() for name in ("go.sum", "main.go")))
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airscrew"
-    binary = cache / f"etcd-{digest.hexdigest()[:16]}" / "etcd"
-    binary.parent.mkdir(parents=True, exist_ok=True)
-    with (binary.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several pytest workers builds, the others wait
-        reasons = [] if binary.exists() else [_build(binary), _copy_from_image(binary)]
-    if not binary.exists():
+    reasons: list[str] = []
+    try:
+        return build("etcd", programs=("etcd", "etcdctl")) / "etcd"
+    except CannotBuildError as error:
+        reasons.append(str(error))
+    folder = cache_folder() / f"etcd-{IMAGE.rpartition(':')[2]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several pytest workers copies, the others wait
+        reasons.append(_copy_from_image(folder / "etcd"))
+    if not (folder / "etcd").exists():
         pytest.skip(f"NO ETCD TO TEST WITH: none on the PATH; {'; '.join(filter(None, reasons))}")
-    return binary
+    return folder / "etcd"
 
 
 def find_etcdctl() -> Path:
-    """Find etcd's own client: on the PATH, or in the binary that the tests built, under its other name."""
+    """Find etcd's own client: on the PATH, or beside the etcd that the tests made."""
     found = shutil.which("etcdctl")
-    if found:
-        return Path(found)
-    link = find_binary().with_name("etcdctl")
-    with suppress(FileExistsError):
-        link.symlink_to("etcd")
-    return link
-
-
-def _build(binary: Path) -> str:
-    """Build etcd from Go modules and say what went wrong."""
-    go = shutil.which("go")
-    if go is None:
-        return "no go to build it with"
-    made = binary.with_suffix(".new")
-    command = [go, "build", "-trimpath", "-ldflags", "-s -w", "-o", str(made), "."]
-    done = _run(command, cwd=MODULE, env={**os.environ, "CGO_ENABLED": "0"})
-    if done:
-        return f"go build failed: {done}"
-    made.rename(binary)
-    return ""
+    return Path(found) if found else find_binary().with_name("etcdctl")
 
 
 def _copy_from_image(binary: Path) -> str:
@@ -83,26 +66,18 @@ def _copy_from_image(binary: Path) -> str:
     docker = shutil.which("docker")
     if binary.exists():
         return ""
-    if docker is None or _run([docker, "info"]):
+    if docker is None or run([docker, "info"]):
         return "no Docker that works"
     name = f"airscrew-etcd-{os.getpid()}"
-    failed = _run([docker, "create", "--name", name, IMAGE])
+    failed = run([docker, "create", "--name", name, IMAGE])
     if failed:
         return f"no image {IMAGE}: {failed}"
     try:
-        failed = _run([docker, "cp", f"{name}:/usr/local/bin/etcd", str(binary)])
-        _run([docker, "cp", f"{name}:/usr/local/bin/etcdctl", str(binary.with_name("etcdctl"))])
+        failed = run([docker, "cp", f"{name}:/usr/local/bin/etcd", str(binary)])
+        run([docker, "cp", f"{name}:/usr/local/bin/etcdctl", str(binary.with_name("etcdctl"))])
     finally:
-        _run([docker, "rm", name])
+        run([docker, "rm", name])
     return failed and f"no etcd in {IMAGE}: {failed}"
-
-
-def _run(command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Run a command and return its last words when it fails."""
-    done = subprocess.run(
-        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600
-    )
-    return (done.stderr.strip().splitlines() or ["no reason given"])[-1] if done.returncode else ""
 
 
 def free_port() -> int:
