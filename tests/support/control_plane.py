@@ -168,7 +168,7 @@ class ControlPlane:
     def stop(self) -> None:
         """Stop all of it."""
         for program in (self.scheduler, self.controllers, self.api_server):
-            program.stop()
+            program.stop(hard=True)  # an API server that ends in order waits for its watchers
         self.etcd.stop()
 
     def restart_api_server(self) -> None:
@@ -205,7 +205,8 @@ class ControlPlane:
             return 0, None
         finally:
             connection.close()
-        return reply.status, json.loads(text) if text.startswith(("{", "[")) else text
+        is_json = reply.getheader("Content-Type", "").startswith("application/json")
+        return reply.status, json.loads(text) if is_json else text
 
     @contextmanager
     def namespace(self) -> Iterator[str]:

@@ -53,7 +53,7 @@ def test_kubectl_works(control_plane: ControlPlane) -> None:
 
 def test_an_api_server_that_was_stopped_goes_on(own_control_plane: ControlPlane) -> None:
     own_control_plane.call("POST", "/api/v1/namespaces", {"metadata": {"name": "kept"}})
-    own_control_plane.api_server.stop()
+    own_control_plane.api_server.stop(hard=True)
     assert own_control_plane.call("GET", "/readyz")[0] == 0
 
     own_control_plane.restart_api_server()
