@@ -80,7 +80,9 @@ def write_key(file: Path, key: ec.EllipticCurvePrivateKey | None = None) -> Path
     key = key or ec.generate_private_key(ec.SECP256R1())
     file.touch(0o600)
     file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
     )
     return file
 

@@ -1,0 +1,98 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# The package says little of its types; here alone it is touched.
+"""
+The ``kubernetes`` package: it finds the cluster, and vouches for us there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+
+from airscrew.engine.errors import ExecutorError
+from airscrew.idl.errors import UsageError
+
+if TYPE_CHECKING:
+    import aiohttp
+    from kubernetes.aio.client import ApiClient, Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """
+    A cluster, and how it is reached.
+
+    Attributes:
+        session: With its certificates.
+        host: Its URL, without a slash at the end.
+        proxy: On the way; None for none.
+        server_name: What its certificate is for, when that is not its host.
+    """
+
+    session: aiohttp.ClientSession
+    host: str
+    proxy: str | None
+    server_name: str | None
+    _client: ApiClient
+
+    async def authorize(self, headers: dict[str, str]) -> None:
+        """Add the token, if there is one; one that runs out is renewed, by the user's exec plug-in too."""
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
+
+
+@asynccontextmanager
+async def open_door(kubeconfig: str, context: str) -> AsyncIterator[Door]:
+    """
+    Find a cluster and open a session with it.
+
+    Args:
+        kubeconfig: A file; empty for the Pod's own account inside a cluster, else for what KUBECONFIG names.
+        context: A context of it; empty for the current one.
+
+    Raises:
+        ExecutorError: The package is not installed; says how to install it.
+        UsageError: The kubeconfig cannot be read, or there is none and we are in no cluster; one line.
+    """
+    try:
+        from kubernetes.aio.client import ApiClient
+    except ImportError as error:
+        raise ExecutorError("tasks as Pods need the kubernetes package: pip install 'airscrew[kubernetes]'") from error
+    configuration = await _configuration(kubeconfig, context)
+    configuration.retries = None
+    configuration.connection_pool_maxsize = 0  # no limit: each watch holds one
+    client = ApiClient(configuration)
+    session = client.rest_client._create_pool_manager()  # pyright: ignore[reportPrivateUsage]  # its TLS, its proxies
+    try:
+        host = configuration.host.rstrip("/")
+        yield Door(session, host, configuration.proxy or None, configuration.tls_server_name or None, client)
+    finally:
+        await session.close()
+        await client.close()  # type: ignore[no-untyped-call]
+
+
+async def _configuration(kubeconfig: str, context: str) -> Configuration:
+    from kubernetes.aio.client import Configuration
+    from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+    configuration = Configuration()
+    inside = not kubeconfig and not context and "KUBERNETES_SERVICE_HOST" in os.environ
+    try:
+        if inside:
+            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig or None,
+                context=context or None,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+    except (ConfigException, OSError, yaml.YAMLError) as error:
+        where = "the account of this Pod" if inside else f"the kubeconfig {kubeconfig or 'of KUBECONFIG'}"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{where} cannot be used: {reason}: name another one in kubeconfig") from error
+    return configuration

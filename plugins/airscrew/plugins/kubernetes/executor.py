@@ -1,0 +1,335 @@
+"""
+The executor over a Kubernetes plugin: create, follow, delete, find.
+
+Guarantees:
+
+1. An attempt has one object: its name is the attempt's key, so the API server itself refuses a second one. One of that
+   name that is not this attempt's is never touched.
+2. Three writes a task at most: create, delete, and one patch that takes our finalizer off. No read while an object
+   is followed; one that vanished is read once before that counts.
+3. Our finalizer is on an object from its creation on: "not found" means that it was never created, or that the engine
+   let it go. It comes off on every exit.
+4. Only the object with the UID that was seen is deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Generic, cast
+
+import msgspec
+from typing_extensions import override
+
+from airscrew.engine.errors import PermanentError
+from airscrew.engine.executor import (
+    Executor,
+    Findable,
+    Found,
+    Gone,
+    NotStarted,
+    OutputsAt,
+    Setup,
+    StillThere,
+    TaskContext,
+    TaskStatus,
+)
+from airscrew.idl.errors import ErrorKind, ExecutionError
+from airscrew.idl.phase import Phase
+from airscrew.idl.template import TaskTemplate
+from airscrew.plugins.kubernetes import names
+from airscrew.plugins.kubernetes.api.client import ObjectClient, refusal_of
+from airscrew.plugins.kubernetes.api.connection import ClusterConfig, Connection, Reply, open_connection
+from airscrew.plugins.kubernetes.config import FrameworkConfig, read_config
+from airscrew.plugins.kubernetes.objects import Objects, Scope
+from airscrew.plugins.kubernetes.plugin import KubernetesPlugin, Look, ObjectPhase, ViewT
+from airscrew.plugins.kubernetes.refusals import There, Unknown, read_refusal
+from airscrew.plugins.kubernetes.state import ObjectState
+
+log = logging.getLogger("airscrew.kubernetes")
+
+WATCHED_CHECK_SECONDS = 60.0
+KILL_PACE_SECONDS = 2.0
+
+Status = TaskStatus[ObjectState]
+Context = TaskContext[ObjectState]
+OpenConnection = Callable[[ClusterConfig], AbstractAsyncContextManager[Connection]]
+
+
+class StartOutcomeError(Exception):
+    """Whether the object was created is not known."""
+
+
+class KubernetesExecutor(Executor[ObjectState], Generic[ViewT]):
+    """
+    Runs tasks as objects of the kind that a plugin declares; see the module's guarantees.
+
+    Args:
+        plugin: Makes and reads the objects.
+        connect: Opens the way to the API server.
+    """
+
+    state_type = ObjectState
+
+    def __init__(self, plugin: KubernetesPlugin[ViewT], connect: OpenConnection = open_connection) -> None:
+        self._plugin = plugin
+        self._connect = connect
+        self._stack = AsyncExitStack()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._config = FrameworkConfig()
+        self._installation = ""
+        self._client: ObjectClient | None = None
+        self._objects: Objects[ViewT] | None = None
+
+    @override
+    async def initialize(self, setup: Setup) -> None:
+        """
+        Read the configuration and reach the cluster; nothing is asked of it yet.
+
+        Raises:
+            UsageError: The configuration is wrong; names the key.
+            ExecutorError: The ``kubernetes`` package is missing.
+        """
+        config, rest = read_config(self._plugin.id, setup.config)
+        self._plugin.configure(rest)
+        await self.close()
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(self._connect(config.cluster))
+            client = ObjectClient(connection, self._plugin.kind)
+            objects = await stack.enter_async_context(self._follow(client, config, setup))
+            self._stack, self._loop = stack.pop_all(), asyncio.get_running_loop()
+        self._config, self._installation, self._client, self._objects = config, setup.installation, client, objects
+        vars(self).update(
+            start_declaration=Findable(settle=config.settle),
+            concurrency=config.concurrency or None,
+            check_interval=WATCHED_CHECK_SECONDS if config.watch else config.period,
+        )
+
+    @asynccontextmanager
+    async def _follow(
+        self, client: ObjectClient, config: FrameworkConfig, setup: Setup
+    ) -> AsyncIterator[Objects[ViewT]]:
+        decoder = cast("msgspec.json.Decoder[ViewT]", msgspec.json.Decoder(self._plugin.view_type))
+        scope = Scope(
+            selector=names.selector(setup.installation, self._plugin.id),
+            watch=config.watch,
+            cluster_wide=config.cluster_wide,
+            period=config.period,
+            size=config.cache_size,
+        )
+        objects = Objects(client, decoder, scope, clock=setup.clock, random=setup.random, wake=setup.wake)
+        async with objects:
+            yield objects
+
+    @override
+    async def start_task(self, context: Context, template: TaskTemplate) -> Status | NotStarted:
+        """Create the object, or take the one that an earlier try of this attempt created."""
+        if self._config.namespaces and context.namespace not in self._config.namespaces:
+            allowed = ", ".join(self._config.namespaces)
+            raise PermanentError(
+                f"namespace {context.namespace!r} is not one of those that executors.{self._plugin.id}.namespaces "
+                f"allows: {allowed}",
+                code="NamespaceForbidden",
+            )
+        built = await self._plugin.build(context, template)
+        manifest = names.dressed(
+            {"apiVersion": self._plugin.kind.api_version, "kind": self._plugin.kind.kind, **built.manifest},
+            context,
+            installation=self._installation,
+            executor=self._plugin.id,
+            labels=self._config.labels,
+            annotations=self._config.annotations,
+            finalizer=self._config.finalizer,
+        )
+        try:
+            reply = await self._api.create(context.namespace, msgspec.json.encode(manifest))
+        except ConnectionRefusedError as error:
+            return NotStarted(str(error))
+        made = await self._made(context, reply)
+        if isinstance(made, NotStarted):
+            return made
+        return self._status(context, self._state(context, made, built.settings), made)
+
+    async def _made(self, context: Context, reply: Reply) -> ViewT | NotStarted:
+        """Say what came of a creation."""
+        if reply.is_good:
+            return self._seen(reply.body)
+        match read_refusal(refusal_of(reply)):
+            case NotStarted() as not_started:
+                return not_started
+            case PermanentError() as error:
+                raise error
+            case Unknown(reason=reason):
+                raise StartOutcomeError(reason)
+            case There():
+                return await self._adopted(context)
+
+    async def _adopted(self, context: Context) -> ViewT:
+        data = await self._api.get(context.namespace, context.key)
+        if data is None:
+            raise StartOutcomeError("an object of this name was there a moment ago")
+        view = self._seen(data)
+        if not names.is_ours(view.metadata, context, self._installation):
+            raise PermanentError(
+                f"{self._plugin.kind.kind} {context.namespace}/{context.key} is there and is not this attempt's: "
+                "delete it, or run the task in another namespace",
+                code="NameTaken",
+            )
+        return view
+
+    @override
+    async def check_task_status(self, context: Context, state: ObjectState) -> Status:
+        """Say how the object was last seen; asks for it only when it has vanished."""
+        sighting = self._cache.look(state.namespace, state.name)
+        view = sighting.view
+        if view is None and sighting.is_gone:
+            view = await self._confirm(state)
+            if view is None:
+                return self._vanished(state)
+        if view is None:
+            trouble = self._cache.trouble(state.namespace, state.name)
+            return TaskStatus.queued(state, trouble or "the cluster has not told of it yet")
+        if view.metadata.uid != state.uid:
+            return self._vanished(state)
+        return self._status(context, state, view)
+
+    async def _confirm(self, state: ObjectState) -> ViewT | None:
+        """Read an object that has vanished once more: the list may have been older than it."""
+        data = await self._api.get(state.namespace, state.name)
+        return None if data is None else self._seen(data)
+
+    def _vanished(self, state: ObjectState) -> Status:
+        message = (
+            f"{self._plugin.kind.kind} {state.namespace}/{state.name} is gone, and not by airscrew: "
+            "somebody took its finalizer off, or its namespace went"
+        )
+        return TaskStatus.retryable_failure(state, message, code="ResourceDeletedExternally", kind=ErrorKind.SYSTEM)
+
+    @override
+    async def kill_task(self, context: Context, state: ObjectState, reason: str) -> Gone | StillThere[ObjectState]:
+        """Delete the object, take our finalizer off, and wait until it is gone: one or two writes, then looks."""
+        if not state.deleting:
+            if not await self._delete(state):
+                return self._gone(state)
+            return StillThere(msgspec.structs.replace(state, deleting=True), check_after=KILL_PACE_SECONDS)
+        sighting = self._cache.look(state.namespace, state.name)
+        view = sighting.view
+        if sighting.is_gone or (view is not None and view.metadata.uid != state.uid):
+            view = await self._confirm(state)
+            if view is None or view.metadata.uid != state.uid:
+                return self._gone(state)
+        return StillThere(state, check_after=KILL_PACE_SECONDS)
+
+    async def _delete(self, state: ObjectState) -> bool:
+        """Delete an object and let it go; False when it is gone already, or gone by that."""
+        data = await self._api.delete(state.namespace, state.name, state.uid, grace=self._plugin.grace_seconds)
+        if data is None:
+            return False
+        view = self._cache.decode(data)
+        if view is None or view.metadata.uid != state.uid:
+            return False  # what is answered for an object that is gone at once is a status
+        if names.FINALIZER not in view.metadata.finalizers:
+            return True
+        keeps = names.other_finalizers(view.metadata)
+        return await self._api.let_go(state.namespace, state.name, state.uid, keeps)
+
+    def _gone(self, state: ObjectState) -> Gone:
+        self._cache.forget(state.namespace, state.name)
+        return Gone()
+
+    @override
+    async def finalize(self, context: Context, state: ObjectState) -> None:
+        """Save what goes with the object, delete it, and follow it no more."""
+        view = self._cache.look(state.namespace, state.name).view
+        if view is not None and view.metadata.uid == state.uid:
+            try:
+                await self._plugin.before_deletion(context, view, self)
+            except Exception as error:  # noqa: BLE001  # a wall: what could not be saved does not keep the object
+                details = {"namespace": state.namespace, "object": state.name, "error": repr(error)}
+                log.warning("nothing was saved of an object that ended", extra=details)
+        await self._delete(state)
+        self._cache.forget(state.namespace, state.name)
+
+    @override
+    async def find(self, context: Context) -> Sequence[Found[ObjectState]]:
+        """List what carries the key, what has ended included."""
+        where = names.key_selector(self._installation, self._plugin.id, context.key)
+        listing = await self._api.list(context.namespace, where)
+        views = [view for item in listing.items if (view := self._cache.decode(item)) is not None]
+        return [Found(self._state(context, view, {}), _created(view.metadata.creation_timestamp)) for view in views]
+
+    async def read_part(self, namespace: str, name: str, part: str, query: Mapping[str, str]) -> bytes | None:
+        """
+        Read a part of an object, as its ``log``; None when it is not there.
+
+        Raises:
+            ApiError: The API server refuses.
+            OSError: It could not be asked.
+        """
+        return await self._api.read_part(namespace, name, part, query)
+
+    @override
+    async def close(self) -> None:
+        """Follow nothing more and close the session, on the loop that they were opened on."""
+        stack, loop = self._stack, self._loop
+        self._stack, self._loop = AsyncExitStack(), None
+        if loop is None or loop is asyncio.get_running_loop():
+            await stack.aclose()
+        elif not loop.is_closed():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(stack.aclose(), loop))
+
+    @property
+    def _api(self) -> ObjectClient:
+        assert self._client is not None, "it is used before it is initialised"
+        return self._client
+
+    @property
+    def _cache(self) -> Objects[ViewT]:
+        assert self._objects is not None, "it is used before it is initialised"
+        return self._objects
+
+    def _seen(self, data: bytes) -> ViewT:
+        view = self._cache.decode(data)
+        if view is None:
+            raise StartOutcomeError("the API server's answer is no object of this kind")
+        self._cache.saw(view)
+        return view
+
+    def _state(self, context: Context, view: ViewT, settings: Mapping[str, object]) -> ObjectState:
+        return ObjectState(
+            namespace=view.metadata.namespace,
+            name=view.metadata.name,
+            uid=view.metadata.uid,
+            created_at=context.clock.now(),
+            settings=dict(settings),
+        )
+
+    def _status(self, context: Context, state: ObjectState, view: ViewT) -> Status:
+        look = Look(now=context.clock.now(), memory=state.memory, settings=state.settings)
+        told = self._plugin.read_phase(view, look)
+        state = msgspec.structs.replace(state, memory=cast("dict[str, Any]", told.memory))
+        return status_of(told, state, context.locations.output_prefix)
+
+
+def status_of(told: ObjectPhase, state: ObjectState, output_prefix: str) -> Status:
+    """Turn what a plugin tells into what the engine is told. Pure."""
+    failed = told.phase.is_failure
+    error = ExecutionError(code=told.code or "Unknown", message=told.reason, kind=told.kind) if failed else None
+    looks = failed or (told.phase is Phase.SUCCESS and told.has_outputs)
+    return TaskStatus(
+        phase=told.phase,
+        state=state,
+        reason=told.reason,
+        info=told.info,
+        check_after=told.look_again,
+        outputs=OutputsAt(output_prefix) if looks else None,
+        error=error,
+        cleanup=told.cleanup,
+    )
+
+
+def _created(at: datetime.datetime | None) -> float:
+    return 0.0 if at is None else at.timestamp()

@@ -1,0 +1,101 @@
+"""
+What an object of ours is known by: its name, labels, annotations and finalizer. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from airscrew.engine.executor import TaskContext
+from airscrew.plugins.kubernetes.pod_view import Metadata
+from airscrew.plugins.kubernetes.state import ObjectState
+
+PREFIX = "airscrew.io/"
+INSTALLATION = f"{PREFIX}installation"
+ATTEMPT_KEY = f"{PREFIX}key"
+EXECUTOR = f"{PREFIX}executor"
+EXECUTION = f"{PREFIX}execution"
+UID = f"{PREFIX}uid"
+ATTEMPT = f"{PREFIX}attempt"
+FINALIZER = f"{PREFIX}attempt"
+
+_NOT_IN_A_VALUE = re.compile(r"[^A-Za-z0-9._-]+")
+_NOT_IN_A_KEY = re.compile(r"[^A-Za-z0-9._/-]+")
+_LONGEST_VALUE = 63
+
+
+def selector(installation: str, executor: str) -> str:
+    """Return the label selector of all that an executor of an installation makes."""
+    return f"{INSTALLATION}={installation},{EXECUTOR}={executor}"
+
+
+def key_selector(installation: str, executor: str, key: str) -> str:
+    """Return the label selector of all that an attempt made."""
+    return f"{selector(installation, executor)},{ATTEMPT_KEY}={key}"
+
+
+def dressed(
+    manifest: Mapping[str, object],
+    context: TaskContext[ObjectState],
+    *,
+    installation: str,
+    executor: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    finalizer: bool,
+) -> dict[str, object]:
+    """
+    Give an object its name, labels, annotations and finalizer.
+
+    What the operator wants for all objects comes first, over it the object's own, then the execution's, and last what
+    the engine knows it by, which nobody can take away.
+    """
+    own = cast("Mapping[str, object]", manifest.get("metadata") or {})
+    known_labels = {INSTALLATION: installation, EXECUTOR: executor, ATTEMPT_KEY: context.key}
+    known = {EXECUTION: str(context.execution), UID: context.uid, ATTEMPT: str(context.attempt)}
+    given_labels = {**labels, **_strings(own.get("labels")), **context.labels}
+    given_annotations = {**annotations, **_strings(own.get("annotations")), **context.annotations}
+    finalizers = [*cast("list[str]", own.get("finalizers") or []), *([FINALIZER] if finalizer else [])]
+    metadata: dict[str, object] = {
+        **own,
+        "name": context.key,
+        "namespace": context.namespace,
+        "labels": {**{label_key(name): label_value(value) for name, value in given_labels.items()}, **known_labels},
+        "annotations": {**{label_key(name): value for name, value in given_annotations.items()}, **known},
+    }
+    if finalizers:
+        metadata["finalizers"] = finalizers
+    return {**manifest, "metadata": metadata}
+
+
+def is_ours(metadata: Metadata, context: TaskContext[ObjectState], installation: str) -> bool:
+    """Tell whether an object of an attempt's name was made by this attempt."""
+    return (
+        metadata.labels.get(INSTALLATION) == installation
+        and metadata.labels.get(ATTEMPT_KEY) == context.key
+        and metadata.annotations.get(UID) == context.uid
+    )
+
+
+def other_finalizers(metadata: Metadata) -> list[str]:
+    """Return the finalizers that are not ours."""
+    return [name for name in metadata.finalizers if name != FINALIZER]
+
+
+def label_value(text: str) -> str:
+    """Make a text a label's value: what may not be in it becomes a dash, and it is cut."""
+    return _NOT_IN_A_VALUE.sub("-", text)[:_LONGEST_VALUE].strip("-_.")
+
+
+def label_key(text: str) -> str:
+    """Make a text a label's or an annotation's key."""
+    prefix, slash, name = text.rpartition("/")
+    return f"{prefix}{slash}{_NOT_IN_A_KEY.sub('-', name)[:_LONGEST_VALUE].strip('-_.')}"
+
+
+def _strings(value: object) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(name): str(entry) for name, entry in cast("Mapping[object, object]", value).items()}
