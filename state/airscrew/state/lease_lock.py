@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from airscrew.state import keys
 from airscrew.state.beside import running_beside
-from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreError, StoreUnavailableError
+from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreError, StoreFullError, StoreUnavailableError
 from airscrew.state.fencing import Fence, FencedStore
 from airscrew.state.holder import Holder, holder_of, myself
 from airscrew.state.store import Compare, DeleteRange, KeyValue, LeaseStore, Operation, Put, prefix_end
@@ -142,7 +142,7 @@ class _Lock(Fence):
                 )
 
     async def _regain(self) -> bool:
-        """Take the lock again after its lease ended, if nobody took it meanwhile; False when the store is away."""
+        """Take the lock again after its lease ended, if nobody took it meanwhile; False when the store is away or full."""
         try:
             await self.check()
             engine = await self._store.get(ENGINE_KEY)
@@ -150,7 +150,7 @@ class _Lock(Fence):
                 return True
             self._lease = await self._store.grant_lease(self._seconds)
             return await self._write(_revision(engine), self.term, is_new=False)
-        except StoreUnavailableError:
+        except (StoreUnavailableError, StoreFullError):
             return False
 
     async def _write(self, engine: int, term: int, *, is_new: bool) -> bool:

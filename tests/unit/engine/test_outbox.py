@@ -352,6 +352,21 @@ class TestLimits:
         assert sink.events[0].id.startswith("gap-moody")
         assert sink.events[0].reason.startswith("events of 3 steps were dropped")
 
+    async def test_bytes_that_are_no_event_are_not_too_old(self) -> None:
+        box, sink = Box(Limits(max_age_seconds=EPOCH)), Moody(lambda _: OSError("down"))
+        await box.store.inner.txn([], [Put(keys.event_key(1, 1), b"\xff\xff")])
+        box.sequence = 1
+        await box.write(event("x", 0))
+        async with box.open(sink) as outbox:
+            await elapse(200)
+            sink.mood = len
+            assert await outbox.flush(120)
+            dropped = outbox.statistics().dropped
+
+        assert dropped == 0
+        assert ids(sink) == ["x-0"]
+        assert await box.kept(keys.DEAD_EVENTS) == [keys.dead_event_key(sink.name, keys.event_key(1, 1))]
+
     async def test_several_droppings_before_the_sink_is_back_are_one_gap(self) -> None:
         box, sink = Box(Limits(max_events=1)), Moody(lambda _: OSError("down"))
         async with box.open(sink) as outbox:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from airscrew.engine.testing.virtual_time import elapse
-from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreUnavailableError
+from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreFullError, StoreUnavailableError
 from airscrew.state.holder import Holder, myself
 from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY, hold_engine
 from airscrew.state.memory import MemoryStore
@@ -148,6 +148,24 @@ async def test_a_store_that_is_away_for_long_costs_nothing_but_time(
             patch.setattr(store, "keep_alive", away)
             await elapse(600)
         await elapse(20)
+
+        assert await store.get(ENGINE_KEY) is not None
+        assert (await held.txn((), [Put("a", b"1")])).succeeded
+
+
+async def test_a_store_that_is_full_when_the_lease_has_ended_costs_nothing_but_time(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(seconds: float) -> int:
+        raise StoreFullError("no room")
+
+    async with hold_engine(store, seconds=15) as held:
+        lease = (await store.get(ENGINE_KEY)).lease  # type: ignore[union-attr]
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "grant_lease", full)
+            await store.revoke_lease(lease)
+            await elapse(60)
+        await elapse(10)
 
         assert await store.get(ENGINE_KEY) is not None
         assert (await held.txn((), [Put("a", b"1")])).succeeded

@@ -42,10 +42,10 @@ def gap_event(sink: str, count: int, revision: int, now: float) -> PhaseEvent:
     )
 
 
-def age_of(entry: Entry) -> float:
-    """Say when a step was reported; 0 when it cannot be read."""
+def reported_at(entry: Entry) -> float | None:
+    """Say when a step was reported; None when it cannot be read."""
     events = events_of(entry)
-    return events[0].reported_at if events else 0.0
+    return events[0].reported_at if events else None
 
 
 def events_of(entry: Entry) -> list[PhaseEvent]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from airscrew.engine.clock import Clock
-from airscrew.engine.outbox.entries import Entry, age_of, events_of, gap_event, runs_of
+from airscrew.engine.outbox.entries import Entry, events_of, gap_event, reported_at, runs_of
 from airscrew.engine.outbox.sinks import RefusedError, Sink
 from airscrew.state import keys
 from airscrew.state.errors import CompactedError, StoreError
@@ -350,9 +350,7 @@ class Outbox:
         while excess > 0:
             excess -= len(self._window[over].value)
             over += 1
-        oldest_allowed = self._clock.now() - self._limits.max_age_seconds
-        while over < len(self._window) and age_of(self._window[over]) < oldest_allowed:
-            over += 1
+        over = self._too_old(over)
         if not over:
             return
         last = self._window[over - 1]
@@ -365,3 +363,13 @@ class Outbox:
                 feed.missed += count
                 feed.gap = gap_event(feed.sink.name, feed.missed, last.revision, self._clock.now())
                 feed.more.set()
+
+    def _too_old(self, begin: int) -> int:
+        """Say where what is kept long enough ends; a step that cannot be read says nothing of its age."""
+        oldest_allowed, end = self._clock.now() - self._limits.max_age_seconds, begin
+        for place in range(begin, len(self._window)):
+            reported = reported_at(self._window[place])
+            if reported is not None and reported >= oldest_allowed:
+                break
+            end = end if reported is None else place + 1
+        return end
