@@ -142,7 +142,7 @@ class _Lock(Fence):
                 )
 
     async def _regain(self) -> bool:
-        """Take the lock again after its lease ended, if nobody took it meanwhile; False when the store is away or full."""
+        """Take the lock again after its lease ended, if nobody took it meanwhile; False when that must wait."""
         try:
             await self.check()
             engine = await self._store.get(ENGINE_KEY)

@@ -182,6 +182,22 @@ class TestTrouble:
         with pytest.raises(ExecutionGoneError):
             await writer.read_again(live)
 
+    @pytest.mark.parametrize("is_taken_again", [False, True])
+    async def test_what_was_pruned_before_its_first_record_is_not_begun_again(self, is_taken_again: bool) -> None:
+        rig = Rig()
+        live, spec = rig.live(), keys.spec_key(rig.live().execution)
+        live.accepted = (await rig.store.inner.txn([], [Put(spec, b"{}")])).revision
+        await rig.store.inner.txn([], [Delete(spec)])
+        if is_taken_again:
+            await rig.store.inner.txn([], [Put(spec, b"{}")])
+        writer = committer(rig)
+        apply(live, reason="late")
+
+        assert not await writer.commit(live)
+        with pytest.raises(ExecutionGoneError):
+            await writer.read_again(live)
+        assert not await rig.below(keys.RECORDS)
+
     async def test_requests_that_cannot_be_read_are_left_where_they_are(self) -> None:
         rig, live = Rig(), Rig().live()
         writer = committer(rig)

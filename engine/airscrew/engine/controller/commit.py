@@ -108,13 +108,13 @@ class Committer:
     async def _settle_lost(self, live: Live, record: Record) -> int | None:
         """Find out why a transaction's compares did not hold."""
         await self._patiently(lambda: self.owner.check(live.execution))
-        return await self._settle(live, record)
+        return await self._settle(live, record, refused=True)
 
-    async def _settle(self, live: Live, record: Record) -> int | None:
+    async def _settle(self, live: Live, record: Record, *, refused: bool = False) -> int | None:
         """Find out whether a write happened: its revision, 0 when another one did, None when none did."""
         found = await self.read(live.execution)
         if found is None:
-            return None if live.revision == 0 and not live.consumed else 0
+            return None if live.revision == 0 and not live.consumed and not refused else 0
         stored = decode_record(found.value)
         if stored.write == record.write and stored.uid == record.uid:
             return found.mod_revision
@@ -129,7 +129,7 @@ class Committer:
         requests = requests_in(await self._patiently(lambda: self._requests(start)))
         now = self.clock.now()
         if found is None:
-            if live.revision:
+            if live.revision or not await self._is_accepted(live):
                 raise ExecutionGoneError(f"{live.execution} was pruned meanwhile")
             return live.rebase(None, 0, requests, now)
         return live.rebase(decode_record(found.value), found.mod_revision, requests, now)
@@ -137,6 +137,10 @@ class Committer:
     async def read(self, execution: ExecutionId) -> KeyValue | None:
         """Read a record, as long as the store takes to answer."""
         return await self._patiently(lambda: self.store.get(keys.record_key(execution)))
+
+    async def _is_accepted(self, live: Live) -> bool:
+        spec = await self._patiently(lambda: self.store.get(keys.spec_key(live.execution)))
+        return not live.accepted or (spec is not None and spec.mod_revision == live.accepted)
 
     async def _requests(self, start: str) -> list[KeyValue]:
         """Read the first page of the requests to an execution; the next turn brings what is beyond it."""
@@ -156,6 +160,9 @@ class Committer:
     def _transaction(self, live: Live, record: Record, data: bytes) -> tuple[list[Compare], list[Operation]]:
         name = keys.record_key(live.execution)
         compares = [Compare(name, live.revision), *self.owner.compares(live.execution)]
+        if live.accepted and not live.revision:
+            # It may have been pruned since it was read: without this it would begin once more.
+            compares.append(Compare(keys.spec_key(live.execution), live.accepted))
         operations: list[Operation] = [Put(name, data)]
         for what in live.consumed:
             request = keys.request_key(live.execution, what)

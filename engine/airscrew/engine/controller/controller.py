@@ -241,6 +241,7 @@ class Controller:
             until = await self.turns.take(live)
         except ExecutionGoneError:
             self._forget(execution)
+            self.queue.add(execution)  # its name may have been taken again, by one whose requests came to this turn
             return
         except ShardLostError:
             self._abandon(execution)
@@ -311,7 +312,7 @@ class Controller:
         submitted = self._requests.get(execution, {}).get(SUBMIT)
         if options is None or submitted is None or submitted[0].uid != options.uid:
             return None
-        return Live(execution, options, self.installation, first_record(options))
+        return Live(execution, options, self.installation, first_record(options), accepted=submitted[1])
 
     async def _stored_live(self, execution: ExecutionId) -> Live | None:
         spec = await self.store.get(keys.spec_key(execution))
@@ -321,7 +322,7 @@ class Controller:
         options = decode_options(spec.value)
         found = await self.store.get(keys.record_key(execution))
         record = first_record(options) if found is None else decode_record(found.value)
-        live = Live(execution=execution, options=options, installation=self.installation, record=record)
+        live = Live(execution, options, self.installation, record, accepted=spec.mod_revision)
         if found is not None:
             live.stored, live.revision = record, found.mod_revision
         return live

@@ -27,6 +27,7 @@ class Live:
         record: The record as it stands.
         stored: The record as it is stored; None when there is none yet.
         revision: The stored record's mod_revision; 0 when there is none yet.
+        accepted: The revision at which it was accepted: its first record is written only while it is still there.
         facts: Learned since the last write.
         requests: What others ask, by name, with the revision of the request.
         consumed: Names of requests taken in since the last write.
@@ -43,6 +44,7 @@ class Live:
     record: Record
     stored: Record | None = None
     revision: int = 0
+    accepted: int = 0
     facts: list[Fact] = field(default_factory=list[Fact])
     requests: dict[str, tuple[Request, int]] = field(default_factory=dict[str, tuple[Request, int]])
     consumed: list[str] = field(default_factory=list[str])
