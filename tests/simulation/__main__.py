@@ -33,11 +33,11 @@ def tell(seed: int, about: str, step: str) -> int:
     return 1 if outcome.violations else 0
 
 
-def run_many(first: int, count: int, jobs: int) -> int:
-    """Run many seeds."""
+def run_many(first: int, count: int, chosen: int, jobs: int) -> int:
+    """Run many seeds, and then some that are chosen for awaits where few lives have ended."""
     tally = run_campaign(first, count, jobs)
     if not tally.violated:
-        run_chosen(first + count, count, tally, jobs)
+        run_chosen(first + count, chosen, tally, jobs)
     print(summary(tally))
     print(f"  report: {write_report(tally, first)}")
     for seed, violations in sorted(tally.violated.items())[:SHOWN]:
@@ -57,12 +57,14 @@ def main() -> int:
     parser.add_argument("--about", default="", help="only lines that name this")
     parser.add_argument("--without", default="", choices=["", *MUTATIONS], help="a safety step to take out")
     parser.add_argument("--seeds", type=int, default=1000, help="how many to run")
+    parser.add_argument("--chosen", type=int, help="how many more for rare awaits at most; as many again if left out")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first of them")
     parser.add_argument("--jobs", type=int, default=0, help="processes; 0 for one a core")
     chosen = parser.parse_args()
     if chosen.seed is not None:
         return tell(chosen.seed, chosen.about, chosen.without)
-    return run_many(chosen.first, chosen.seeds, chosen.jobs)
+    more = chosen.seeds if chosen.chosen is None else chosen.chosen
+    return run_many(chosen.first, chosen.seeds, more, chosen.jobs)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Tally:
         faults: By kind.
         per_seed: For lives, faults, executions, executors and callbacks: how many seeds had how many.
         sites: Where lives ended.
+        limits: How often a run came to what is known not to be promised, by kind.
         chosen: How many of the seeds were run because they aim at awaits where few lives had ended.
     """
 
@@ -46,6 +47,7 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     per_seed: dict[str, Counter[int]] = field(default_factory=dict)
     sites: Counter[str] = field(default_factory=Counter)
+    limits: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
         """Take in another tally."""
@@ -53,6 +55,7 @@ class Tally:
         self.violated |= other.violated
         self.faults += other.faults
         self.sites += other.sites
+        self.limits += other.limits
         for name, counts in other.per_seed.items():
             self.per_seed.setdefault(name, Counter()).update(counts)
 
@@ -67,6 +70,7 @@ def run_chunk(seeds: Sequence[int]) -> Tally:
             tally.violated[seed] = outcome.violations
         tally.faults.update(outcome.faults)
         tally.sites.update(outcome.sites)
+        tally.limits.update(outcome.limits)
         counts = {
             "lives": outcome.lives,
             "faults": sum(outcome.faults.values()),
@@ -147,6 +151,7 @@ def summary(tally: Tally) -> str:
         middle = values[len(values) // 2]
         lines.append(f"  {name:<11} a seed: {values[0]} to {values[-1]}, median {middle}")
     lines.append("  faults: " + ", ".join(f"{kind} {count}" for kind, count in tally.faults.most_common()))
+    lines.append("  known limits: " + ", ".join(f"{kind} {count}" for kind, count in tally.limits.most_common()))
     sites = crashes_by_site(tally.sites)
     crashed = sum(1 for site in sites if site["crashes"])
     often = sum(1 for site in sites if int(str(site["crashes"])) >= ENOUGH)
@@ -163,6 +168,7 @@ def write_report(tally: Tally, first: int, folder: Path = REPORT) -> Path:
         "chosen": tally.chosen,
         "violated": {str(seed): list(found) for seed, found in sorted(tally.violated.items())},
         "faults": dict(tally.faults.most_common()),
+        "limits": dict(tally.limits.most_common()),
         "per_seed": {
             name: {str(count): seeds for count, seeds in sorted(counts.items())}
             for name, counts in tally.per_seed.items()

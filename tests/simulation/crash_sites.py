@@ -21,36 +21,39 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("engine/airscrew/engine", "state/airscrew/state")
 
-SIMULATED = tuple(
-    f"engine/airscrew/engine/{name}"
-    for name in (
-        "core.py",
-        "children.py",
-        "taskcache.py",
-        "timebase.py",
-        "workqueue.py",
-        "dataplane.py",
-        "controller/calls.py",
-        "controller/commit.py",
-        "controller/controller.py",
-        "controller/host.py",
-        "controller/turn.py",
-        "controller/watchdog.py",
-        "outbox/outbox.py",
-        "service/submission.py",
-        "service/service.py",
-        "service/reader.py",
-        "data/access.py",
-        "data/catalog.py",
-        "cache/auto_refresh.py",
-        "cache/flight.py",
-        "registry/registry.py",
-    )
+SIMULATED = (
+    *(
+        f"engine/airscrew/engine/{name}"
+        for name in (
+            "core.py",
+            "children.py",
+            "taskcache.py",
+            "timebase.py",
+            "workqueue.py",
+            "dataplane.py",
+            "controller/calls.py",
+            "controller/commit.py",
+            "controller/controller.py",
+            "controller/host.py",
+            "controller/turn.py",
+            "controller/watchdog.py",
+            "outbox/outbox.py",
+            "service/submission.py",
+            "service/service.py",
+            "service/reader.py",
+            "service/prune.py",
+            "data/access.py",
+            "data/catalog.py",
+            "cache/auto_refresh.py",
+            "cache/flight.py",
+            "registry/registry.py",
+        )
+    ),
+    "state/airscrew/state/lease_lock.py",
 )
 """What a simulation runs; the rest of engine and state talks to files, sockets, other stores or people."""
 
 _THREADS = "on a loop and a thread of its own, which tests/unit/engine/test_host.py and the faults have for real"
-_PRUNED = "only after a prune, and nothing may be forgotten before it was judged"
 
 BEYOND = {
     ("_isolate", ""): _THREADS,
@@ -60,9 +63,6 @@ BEYOND = {
     ("call", "self._isolate()"): _THREADS,
     ("_run", "self._own.submit"): _THREADS,
     ("_run", "self.watchdog.timed"): "the watchdog measures real time",
-    ("delete_files", ""): "folders of a real disk",
-    ("_drop_requests", ""): _PRUNED,
-    ("_stored_live", "self._drop_requests"): _PRUNED,
     ("_tell_gap", ""): "only when an outbox is over its limits, and every event is to be judged",
     ("remove", ""): "nobody asks for it but people",
     ("put", "self._store.txn([], "): "the engine always has a reservation to give back",

@@ -1,11 +1,15 @@
 """
-Lives of the engine, one after the other, over the same store and services.
+Lives of the engine over the same store and services, one after the other; some live on while the next one begins.
+
+A life has a machine: its clocks, its way to the store, its way to the services. It may stand still or be cut off for
+longer than its lease; then another one takes the store's lock, and the first must find that out before it writes.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
@@ -13,7 +17,7 @@ from typing import TypeVar
 from tests.simulation.crash_sites import tracer
 from tests.simulation.executors import KINDS, Promises
 from tests.simulation.files import SimulatedStorage
-from tests.simulation.plan import End, LifePlan
+from tests.simulation.plan import LEASE_SECONDS, End, LifePlan
 from tests.simulation.services import Service
 from tests.simulation.store import FaultyStore
 from tests.simulation.world import SECRET, EngineLife, World
@@ -29,29 +33,41 @@ from airscrew.engine.outbox.sinks import RefusedError, Sink
 from airscrew.engine.registry import Registry
 from airscrew.engine.taskcache import StoreTaskCache
 from airscrew.engine.timebase import BootClock
-from airscrew.state.errors import StoreError
+from airscrew.state.errors import StoreBusyError, StoreError
+from airscrew.state.lease_lock import hold_engine
 from airscrew.state.records import PhaseEvent
+from airscrew.state.store import Store
 
 T = TypeVar("T")
 
 POLICY = Policy(check_failures=6, backoff_cap=20.0, kill_deadline=60.0, kill_pace=2.0)
 RESTART_SECONDS = 2.0
+AFTERLIFE_SECONDS = 60.0
+"""For how long one that comes back may run on before its machine is switched off."""
 
 
 class EngineDownError(Exception):
     """No engine runs, or it died before it answered."""
 
 
+@dataclass(slots=True)
 class SimBoot(BootClock):
-    """A machine that is never booted again."""
+    """
+    A machine that is never booted again.
+
+    Attributes:
+        machine: Its number.
+    """
+
+    machine: int = 0
 
     @override
     def boot_id(self) -> str:
-        return "boot"
+        return f"boot-{self.machine}"
 
     @override
     def uptime(self) -> float:
-        return asyncio.get_running_loop().time() + 1000.0
+        return asyncio.get_running_loop().time() + 1000.0 * (1 + self.machine)
 
 
 @dataclass(slots=True)
@@ -105,6 +121,8 @@ class Engines:
         promises: What executors check.
         services: By executor id.
         sinks: Where events go.
+        current: The life that people ask.
+        away: Lives that were left and still live.
     """
 
     world: World
@@ -113,6 +131,7 @@ class Engines:
     services: dict[str, Service]
     sinks: list[KeepingSink]
     current: EngineLife | None = None
+    away: list[EngineLife] = field(default_factory=list)
 
     async def run(self, lives: Sequence[LifePlan]) -> None:
         """Run one life after the other, the last one until it is asked to stop; one that cannot begin comes again."""
@@ -177,9 +196,18 @@ class Engines:
         self.current = life
         task = world.loop.create_task(self._engine(life), name=f"life-{number}", context=life.context)
         task.add_done_callback(end, context=world.context)
-        timer = world.loop.call_later(min(plan.seconds, 1e7), self._time_is_up, life, context=world.context)
+        timer = world.loop.call_later(min(plan.seconds, 1e7), self._time_is_up, life, end, context=world.context)
         await over
         timer.cancel()
+        if life in self.away:
+            task.add_done_callback(lambda done: self._ended(life, done), context=world.context)
+            return True
+        return self._ended(life, task)
+
+    def _ended(self, life: EngineLife, task: asyncio.Task[None]) -> bool:
+        """Take note that a life is over; False when it could not begin."""
+        if life in self.away:
+            self.away.remove(life)
         if life.dead:
             if task.done() and not task.cancelled():
                 task.exception()  # it had fallen over when it was killed
@@ -189,56 +217,87 @@ class Engines:
             tell()
         return self._judge_end(life, task)
 
-    def _time_is_up(self, life: EngineLife) -> None:
+    def _time_is_up(self, life: EngineLife, leave: Callable[[], None]) -> None:
         if life.plan.end in {End.STOP, End.SITE, End.WAIT}:
             life.stop.set()
+        elif life.plan.leaves and life.core is not None:
+            self._leave(life)
+            leave()
         else:
             self.world.crash(life, "its time is up")
+
+    def _leave(self, life: EngineLife) -> None:
+        """Let a life stand still, or cut it off from the store, and come back later; its successor begins meanwhile."""
+        world, plan = self.world, life.plan
+        self.away.append(life)
+        stands_still = plan.end is End.PAUSE
+        life.is_paused, life.is_cut_off = stands_still, not stands_still
+        world.fault("life paused" if stands_still else "life cut off")
+        world.story.add("== LEFT", f"life {life.number} {'stands still' if stands_still else 'is cut off'}")
+        world.loop.call_later(plan.away, self._come_back, life, context=world.context)
+
+    def _come_back(self, life: EngineLife) -> None:
+        if life.dead:
+            return
+        life.is_cut_off = False
+        self.world.loop.resume(life)
+        self.world.story.add("== BACK", f"life {life.number}; life {self.world.owner} has the lock")
+        self.world.loop.call_later(AFTERLIFE_SECONDS, self._switch_off, life, context=self.world.context)
+
+    def _switch_off(self, life: EngineLife) -> None:
+        self.world.crash(life, "its machine is switched off")
+        if life in self.away:
+            self.away.remove(life)
 
     def _judge_end(self, life: EngineLife, task: asyncio.Task[None]) -> bool:
         """Say whether a life that ended by itself ended as it should."""
         error = task.exception() if not task.cancelled() else asyncio.CancelledError()
-        self.world.story.add("== END", f"life {life.number}: {error!r}")
+        self.world.story.add("== END", f"life {life.number}: {_told(error)}")
         if error is None:
             life.why = "stopped"
             return True
-        life.why = f"fell over: {error!r}"
-        if _only_store_errors(error) and life.core is None:
+        life.why = f"fell over: {_told(error)}"
+        if _only_store_errors(error) and (life.core is None or self.world.is_former(life)):
             return False
         self.world.violate(f"life {life.number} fell over: {_leaves(error)!r}")
         return False
 
     async def _engine(self, life: EngineLife) -> None:
-        async with open_core(await self._parts(life)) as core:
+        async with AsyncExitStack() as stack:
+            store: Store = self.store
+            if self.world.plan.is_locked:
+                store = await stack.enter_async_context(hold_engine(self.store, seconds=LEASE_SECONDS))
+            core = await stack.enter_async_context(open_core(await self._parts(life, store)))
             life.core = core
             await life.stop.wait()
             self.world.story.add("== STOP", f"life {life.number} drains")
         await life.registry.close()
 
-    async def _parts(self, life: EngineLife) -> CoreParts:
+    async def _parts(self, life: EngineLife, store: Store) -> CoreParts:
         world = self.world
         random = Random(f"{world.seed} engine {life.number}")
         secrets = Secrets([EnvironmentSecrets({"_FSEC_TOKEN": SECRET})])
         data = LocalDataPlane(
-            store=self.store,
+            store=store,
             storage=SimulatedStorage(world),
             base="/nowhere/data",
             work_base="/nowhere/work",
             secrets=secrets,
-            installation=await ensure_installation(self.store, random),
+            installation=await ensure_installation(store, random),
         )
         registry = Registry()
         for kind in KINDS:
             registry.register(kind(self.promises, self.services[kind.id], life.plan.plugin_version))
         life.registry = registry
         clock = LoopClock()
+        clock.wall_offset = life.plan.wall_offset
         return CoreParts(
-            store=self.store,
+            store=store,
             registry=registry,
             data=data,
-            cache=StoreTaskCache.make(self.store, data, clock, data.storage.exists),
+            cache=StoreTaskCache.make(store, data, clock, data.storage.exists),
             clock=clock,
-            boot=SimBoot(),
+            boot=SimBoot(life.plan.machine),
             random=random,
             sinks=list(self.sinks),
             policy=POLICY,
@@ -246,6 +305,13 @@ class Engines:
             drain_seconds=15.0,
             watched=False,
         )
+
+
+def _told(error: BaseException | None) -> str:
+    """Say what ended a life; who holds a lock is another process in every run."""
+    if error is None:
+        return "in order"
+    return ", ".join(type(one).__name__ if isinstance(one, StoreBusyError) else repr(one) for one in _leaves(error))
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -66,6 +66,10 @@ HUGE = "x" * 70_000
 """What makes a custom state too large to be kept."""
 
 
+EAGER, EAGER_LOOKS = "eager", 11
+"""The job of one that wants to be looked at all the time, and how often."""
+
+
 class Promises:
     """What the contract promises an executor, checked call by call."""
 
@@ -98,6 +102,9 @@ class Promises:
         serial = msgspec.json.decode(written)["serial"] if written else None
         if method == "kill_task" and state.serial in self.found and serial != state.serial:
             return  # a twin: no record tells of it
+        if self.world.is_former(self.world.life()):
+            self.world.limit("a former owner called an executor")
+            return  # its services are cut off from it: it changes nothing outside
         if (key, serial) != (context.key, state.serial):
             self.world.violate(f"6: {method} of {execution} was given state {state.serial}; {serial} was written last")
         if method in {"kill_task", "finalize"} and self.history.records[execution].verdict is None:
@@ -143,7 +150,9 @@ class SimExecutor(Executor[Any]):
             if template.interface.inputs and not await self.prepare(context):
                 return NotStarted("the storage is away", self.world.dice.choice((None, 1.0)))
             try:
-                told = await self.service.create(context.key, str(context.execution), dict(template.custom))
+                told = await self.service.create(
+                    context.key, str(context.execution), str(context.uid), dict(template.custom)
+                )
             except BusyError as error:
                 return NotStarted(str(error), self.world.dice.choice((None, 1.0)))
             except OSError as error:
@@ -178,9 +187,10 @@ class SimExecutor(Executor[Any]):
             if told is None or told["status"] not in {"queued", "running"}:
                 return Gone()
             is_untold = (state.job if isinstance(state, State1) else state.job_id).endswith(HUGE)
-            return StillThere(
-                self.untold(self.job(state)) if is_untold else self.state(self.job(state), state.looks), 1.0
-            )
+            after = self.untold(self.job(state)) if is_untold else self.state(self.job(state), state.looks)
+            if state.serial in self.promises.found:
+                self.promises.found.add(after.serial)
+            return StillThere(after, 1.0)
 
     async def finalize(self, context: TaskContext[Any], state: State) -> None:
         with self.promises.call("finalize", context, state):
@@ -204,6 +214,8 @@ class SimExecutor(Executor[Any]):
                 return TaskStatus.success(state)
             case "flaky":
                 return TaskStatus.retryable_failure(state, "it failed", code="Flaky")
+            case "hasty":
+                return replace(TaskStatus.retryable_failure(state, "again, at once", code="Hasty"), delay=0.0)
             case "cancelled":
                 return TaskStatus.retryable_failure(state, "cancelled", code="Cancelled", kind=ErrorKind.SYSTEM)
             case _:
@@ -248,13 +260,17 @@ class Plain(SimExecutor):
 
     async def start_task(self, context: TaskContext[Any], template: TaskTemplate) -> TaskStatus[Any] | NotStarted:
         with self.promises.call("start_task", context):
+            if template.custom.get("eager"):
+                return TaskStatus.running(self.state(EAGER)).after(0.0)
             return TaskStatus.running(self.state("none"))
 
     async def check_task_status(self, context: TaskContext[Any], state: State) -> TaskStatus[Any]:
         with self.promises.call("check_task_status", context, state):
             if self.world.chance(self.world.plan.rates.service):
                 raise RuntimeError(f"it fails now and then: {SECRET[:4]}...")
-            after = self.state("none", state.looks + 1)
+            after = self.state(self.job(state), state.looks + 1)
+            if self.job(state) == EAGER:
+                return TaskStatus.success(after) if after.looks > EAGER_LOOKS else TaskStatus.running(after).after(0.0)
             return TaskStatus.success(after) if after.looks >= 4 else TaskStatus.running(after, f"look {after.looks}")
 
     async def kill_task(self, context: TaskContext[Any], state: State, reason: str) -> Gone | StillThere[Any]:

@@ -18,8 +18,9 @@ from tests.simulation.world import SECRET, World
 from airscrew.idl.ids import attempt_key
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
+from airscrew.state.lease_lock import TERM_KEY
 from airscrew.state.records import Options, PhaseEvent, Record, Stage, decode_options, decode_record
-from airscrew.state.store import Operation, Put
+from airscrew.state.store import Delete, Operation, Put
 
 _events = msgspec.json.Decoder(list[PhaseEvent])
 _secret = SECRET.encode()
@@ -39,6 +40,7 @@ class History:
         raw: The same as bytes.
         revisions: How many writes there were to each record.
         events: Every event that was ever put, by id.
+        pruned: What was forgotten, as it was last.
         answered: Which life had the answer to the start of an attempt.
         shown: The id of the event of every report that was ever written, with the name of its execution.
         installation: Part of every key.
@@ -50,13 +52,30 @@ class History:
     raw: dict[str, bytes] = field(default_factory=dict)
     revisions: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     events: dict[str, PhaseEvent] = field(default_factory=dict)
+    pruned: list[tuple[str, Options, Record]] = field(default_factory=list)
     answered: dict[str, int] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     installation: str = ""
 
-    def tap(self, revision: int, operations: Sequence[Operation]) -> None:
-        """Take note of a transaction."""
+    def is_pruned(self, name: str, uid: str = "") -> bool:
+        """Tell whether an execution of that name, and of that UID when one is given, was forgotten."""
+        return any(one == name and uid in {"", options.uid} for one, options, _ in self.pruned)
+
+    def all(self) -> list[tuple[str, Options, Record]]:
+        """List every execution that was ever looked at: its name, its options, its record as it was last."""
+        known = [(name, self.options[name], record) for name, record in self.records.items()]
+        return self.pruned + known
+
+    def tap(self, revision: int, operations: Sequence[Operation], sender: int) -> None:
+        """Take note of a transaction, and of the life that sent it; 0 for a stranger."""
+        world = self.world
+        if any(isinstance(one, Put) and one.key == TERM_KEY for one in operations):
+            self._taken_over(sender)
+        elif sender and world.plan.is_locked and sender != world.owner:
+            world.violate(f"8: life {sender} has written after life {world.owner} took the lock: {operations[0]}")
         for operation in operations:
+            if isinstance(operation, Delete) and operation.key.startswith(keys.RECORDS):
+                self._forgotten(str(keys.execution_of(operation.key)))
             if not isinstance(operation, Put):
                 continue
             key, value = operation.key, operation.value
@@ -73,6 +92,25 @@ class History:
                 self.installation = value.decode()
             elif key.startswith(keys.REQUESTS):
                 self.world.story.add("request", lambda: f"{key} {value.decode()}")  # noqa: B023 - called at once
+
+    def _taken_over(self, sender: int) -> None:
+        world = self.world
+        if world.owner and not world.lives[world.owner - 1].dead:
+            world.fault("lock taken over from a life that runs on")
+        world.owner = sender
+        world.lives[sender - 1].has_owned = True
+        world.story.add("== LOCK", f"life {sender} takes it")
+
+    def _forgotten(self, name: str) -> None:
+        record = self.records.pop(name, None)
+        options = self.options.pop(name, None)
+        self.raw.pop(name, None)
+        if record is None or options is None:
+            return
+        self.pruned.append((name, options, record))
+        self.world.story.add(name, "is forgotten")
+        if record.stage is not Stage.DONE or not record.ended_at:
+            self.world.violate(f"4: {name} was forgotten before its end")
 
     def state(self, execution: str) -> tuple[str, bytes]:
         """Return the key of the current attempt and the custom state as they are stored."""
@@ -100,7 +138,11 @@ class History:
         self.revisions[name] += 1
 
     def _put_events(self, value: bytes) -> None:
-        for event in _events.decode(value):
+        try:
+            events = _events.decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return  # somebody has damaged it on purpose
+        for event in events:
             known = self.events.setdefault(event.id, event)
             if (known.phase, known.reason) != (event.phase, event.reason):
                 self.world.violate(f"3: event {event.id} of {event.execution} has two contents")

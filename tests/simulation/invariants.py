@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from tests.simulation.engine import KeepingSink
 from tests.simulation.history import History
-from tests.simulation.services import Service
+from tests.simulation.services import Job, Service
 from tests.simulation.store import FaultyStore
 from tests.simulation.users import Users
 from tests.simulation.work import outputs
@@ -15,7 +15,7 @@ from tests.simulation.world import SECRET, World
 from airscrew.engine.data.data_uri import encode_data_uri
 from airscrew.idl.ids import attempt_key
 from airscrew.state import keys
-from airscrew.state.records import LedgerEntry, LedgerState, Record, Stage, decode
+from airscrew.state.records import LedgerEntry, LedgerState, PhaseEvent, Record, RecordError, Stage, decode
 from airscrew.state.store import prefix_end
 
 OUTPUT_URI = encode_data_uri(outputs().SerializeToString())
@@ -41,9 +41,14 @@ async def check_all(
         _jobs(world, services, ledger, users.cleared)
     _ledger_is_struck_off(world, history, ledger)
     _verdicts_fit(world, history, users, services)
-    dead = await _dead_letters(store)
+    dead, unreadable = await _dead_letters(store)
     for sink in sinks:
         _events(world, history, sink, dead)
+        for key in users.damages:
+            if f"{sink.name} {key}" not in unreadable:
+                world.violate(
+                    f"7: the bytes at {key} that nobody can read are not among the dead letters of {sink.name}"
+                )
 
 
 def _ends(world: World, history: History) -> None:
@@ -60,8 +65,11 @@ def _how(record: Record) -> str:
 
 
 def _submissions(world: World, history: History, users: Users) -> None:
+    pruned = {(name, options.uid) for name, options, _ in history.pruned}
     for name, uid in users.acknowledged.items():
         options = history.options.get(name)
+        if (name, uid) in pruned:
+            continue
         if options is None:
             world.violate(f"5: {name} was acknowledged and is lost")
         elif options.uid != uid:
@@ -74,38 +82,43 @@ def _jobs(world: World, services: list[Service], ledger: dict[str, LedgerEntry],
     for service in services:
         for job in service.jobs.values():
             entry = ledger.get(job.key)
-            if (
-                job.is_live(now)
-                and job.key not in cleared
-                and (entry is None or entry.state is not LedgerState.UNKNOWN)
-            ):
+            if not job.is_live(now) or job.key in cleared:
+                continue
+            if service.is_unknown_twin(job):
+                world.limit("a twin that nobody listed runs on")
+            elif entry is None or entry.state is not LedgerState.UNKNOWN:
                 world.violate(f"2: {job.id} of {job.execution} is live after its end; ledger: {entry}")
 
 
 def _ledger_is_struck_off(world: World, history: History, ledger: dict[str, LedgerEntry]) -> None:
     for key, entry in ledger.items():
-        record = history.records[entry.execution]
+        record = history.records.get(entry.execution)
+        if record is None:
+            world.violate(f"2: the ledger entry {key} is of {entry.execution}, which is not there any more")
+            continue
         if entry.state is not LedgerState.UNKNOWN or record.intent is None:
             world.violate(f"2: the ledger entry {key} of {entry.execution} is open: {entry.state}")
 
 
 def _verdicts_fit(world: World, history: History, users: Users, services: list[Service]) -> None:
     """What an execution ended as is what its jobs did, as far as nobody asked for another end."""
-    by_key = {job.key: job for service in services for job in service.jobs.values()}
-    for name, record in history.records.items():
+    by_key: dict[str, list[Job]] = {}
+    for service in services:
+        for job in service.jobs.values():
+            by_key.setdefault(job.key, []).append(job)
+    for name, options, record in history.all():
         attempts = [(past.attempt, past.error) for past in record.attempts] + [(record.attempt, record.error)]
         for number, error in attempts:
             if error is not None and error.code.endswith("Vanished"):
                 world.violate(f"2: the job of attempt {number} of {name} vanished: {error.message}")
-        options = history.options[name]
         wanted = name in users.killed or options.parent
         if record.error is not None and record.error.code == "Aborted" and not wanted:
             world.violate(f"4: {name} was aborted and nobody asked for it")
         if record.phase.title == "Success" and options.outputs and record.output_uri != OUTPUT_URI:
             world.violate(f"3: {name} succeeded and its outputs are {record.output_uri!r}")
-        own = by_key.get(attempt_key(history.installation, options.uid, record.attempt))
-        if record.phase.title == "Success" and own is not None and own.outcome != "succeeded":
-            world.violate(f"3: {name} succeeded and its job did not: {own.outcome}")
+        own = by_key.get(attempt_key(history.installation, options.uid, record.attempt), [])
+        if record.phase.title == "Success" and own and all(job.outcome != "succeeded" for job in own):
+            world.violate(f"3: {name} succeeded and its job did not: {own[0].outcome}")
 
 
 def _events(world: World, history: History, sink: KeepingSink, dead: set[str]) -> None:
@@ -136,10 +149,15 @@ async def _ledger(store: FaultyStore) -> dict[str, LedgerEntry]:
     return {item.key.rpartition("/")[2]: decode(item.value, LedgerEntry) for item in page.items}
 
 
-async def _dead_letters(store: FaultyStore) -> set[str]:
-    from airscrew.state.records import PhaseEvent
-
+async def _dead_letters(store: FaultyStore) -> tuple[set[str], set[str]]:
+    """Read which sink refused which event, and which key each found unreadable."""
     page = await store.inner.range(keys.DEAD_EVENTS, prefix_end(keys.DEAD_EVENTS))
-    return {
-        f"{item.key.split('/')[1]} {event.id}" for item in page.items for event in decode(item.value, list[PhaseEvent])
-    }
+    refused: set[str] = set()
+    unreadable: set[str] = set()
+    for item in page.items:
+        _, sink, key = item.key.split("/", 2)
+        try:
+            refused.update(f"{sink} {event.id}" for event in decode(item.value, list[PhaseEvent]))
+        except RecordError:
+            unreadable.add(f"{sink} {key}")
+    return refused, unreadable

@@ -10,6 +10,8 @@ Guarantees:
 4. A life that is dead runs no callback any more, not even a ``finally``: that is what SIGKILL does. Whatever
    belongs to a life carries it in its context; what belongs to none (stores, services, users) goes on. One that
    ends in the middle of a callback runs on to its next await, which changes nothing: whoever is outside waits first.
+5. A life that is paused runs nothing, and when it is resumed all that has become ready meanwhile, in any order, its
+   timers included: that is what SIGSTOP does, or a machine that is migrated.
 
 No files, no threads: ``run_in_executor`` calls the function on the spot.
 """
@@ -46,6 +48,8 @@ class Life:
         crash_at_step: The callback of this life that is not run any more; 0 for none.
         steps: How many callbacks it has run.
         dead: Whether it is over.
+        is_paused: Whether it stands still: nothing of it runs until it is resumed.
+        held: What has become ready of it meanwhile.
         killed: Whether it ended in the middle of something.
         crash_at_wait: The await at which it waits at last; empty for none.
         trace: Watches its code for an await that is its last.
@@ -61,6 +65,8 @@ class Life:
     visits_left: int = 0
     steps: int = 0
     dead: bool = False
+    is_paused: bool = False
+    held: list[asyncio.Handle] = field(default_factory=list)
     killed: bool = False
     on_crash: Callable[[], None] = lambda: None
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
@@ -154,6 +160,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             if life is not None:
                 if life.dead:
                     continue
+                if life.is_paused:
+                    life.held.append(handle)
+                    continue
                 life.steps += 1
                 if life.steps == life.crash_at_step:
                     life.on_crash()
@@ -169,6 +178,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                 _look_where_it_waits(life, handle)
             if self._stopping:  # type: ignore[attr-defined]
                 return
+
+    def resume(self, life: Life) -> None:
+        """Let a life go on that stood still."""
+        life.is_paused = False
+        self._pool += life.held
+        life.held.clear()
 
     def _jump(self) -> None:
         scheduled = self._scheduled

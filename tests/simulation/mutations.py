@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
+
+from tests.simulation.disk import Disk
 
 from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import Committer
@@ -23,10 +26,14 @@ from airscrew.engine.machine import learn as learning  # the function hides the 
 from airscrew.engine.outbox import Outbox
 from airscrew.engine.service.submission import Submitter
 from airscrew.state.errors import StoreError
+from airscrew.state.lease_lock import FencedStore
 from airscrew.state.records import Stage
 from airscrew.state.store import Delete
 
 _learn_module = __import__("sys").modules[learning.__module__]
+
+SYNC_SECONDS = 5.0
+"""As often as a system writes its dirty pages back when nobody asks it to."""
 
 _call = Turns._call
 _view = Turns._view
@@ -100,6 +107,19 @@ async def _write_later(self: Any, *arguments: Any) -> bool:
     return True
 
 
+async def _txn_unfenced(self: Any, compares: Any, operations: Any) -> Any:
+    return await self._store.txn(compares, operations)
+
+
+def _sync_later(self: Any) -> None:
+    written = len(self.log)
+
+    def sync() -> None:
+        self.synced = max(self.synced, min(written, len(self.log)))
+
+    asyncio.get_running_loop().call_later(SYNC_SECONDS, sync, context=Context())
+
+
 _Patch = tuple[object, str, object]
 
 MUTATIONS: dict[str, tuple[_Patch, ...]] = {
@@ -116,6 +136,8 @@ MUTATIONS: dict[str, tuple[_Patch, ...]] = {
     "settle before absence counts": ((_learn_module, "_found", _found_unsettled),),
     "event erased only after its acknowledgement": ((Outbox, "_erase", _erase_all),),
     "acknowledgement only after the write": ((Submitter, "_write", _write_later),),
+    "acknowledgement only after the sync": ((Disk, "sync", _sync_later),),
+    "the term of the lock on every write": ((FencedStore, "txn", _txn_unfenced),),
 }
 
 

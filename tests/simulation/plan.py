@@ -7,11 +7,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 from random import Random
+from typing import Any
 
 from tests.simulation.crash_sites import simulated_sites
 
 CALM_AFTER = (40.0, 160.0)
 """Faults end somewhere between these times."""
+
+
+LEASE_SECONDS = 15.0
+"""How long the lock of a life outlives it."""
+
+FEWEST_FAULTS, FEWEST_READS = 3, 20
+"""So many reads of the first so many fail in every run: a life that comes to its end has made more."""
 
 
 class End(Enum):
@@ -25,6 +33,9 @@ class End(Enum):
     CREATE = "with its Nth request for a new job on the way"
     TIME = "at a time"
     STOP = "by an orderly stop"
+    PAUSE = "it stands still for longer than its lease, and goes on when another one has taken over"
+    PARTITION = "it is cut off from the store for longer than its lease, and runs on all the time"
+    POWER = "with the power, before its Nth write is acknowledged: what the disk had not synced may be gone"
     SITE = "before it comes to a chosen await for the Nth time"
     WAIT = "when a task of it waits at a chosen await for the Nth time"
 
@@ -42,6 +53,9 @@ class LifePlan:
         plugin_version: Which version of the plugins it has.
         workers: How many turns it takes at once.
         site: The await at which it ends, for ``End.SITE`` and ``End.WAIT``.
+        away: How long it is paused or cut off, for ``End.PAUSE`` and ``End.PARTITION``.
+        machine: Where it runs: another machine has another boot clock and another wall clock.
+        wall_offset: How far that machine's wall clock is off.
     """
 
     end: End
@@ -51,6 +65,14 @@ class LifePlan:
     plugin_version: int
     workers: int
     site: str = ""
+    away: float = 0.0
+    machine: int = 0
+    wall_offset: float = 0.0
+
+    @property
+    def leaves(self) -> bool:
+        """Whether the next life begins while this one still lives."""
+        return self.end in {End.PAUSE, End.PARTITION}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +84,31 @@ class Rates:
     read_failed: float
     slow: float
     watch_broken: float
+    watch_late: float
     service: float
+    straggler: float
     sink: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that is drawn beforehand for a seed."""
+    """
+    All that is drawn beforehand for a seed.
+
+    Attributes:
+        calm_after: When nothing goes wrong any more.
+        lives: The lives of the engine, one after the other; one that only leaves overlaps with the next.
+        rates: How often what goes wrong.
+        outages: When the store is away.
+        full: When it has no room.
+        service_outages: When services are away.
+        compactions: When the store's history is compacted.
+        prunes: When somebody prunes what is over.
+        damages: When somebody leaves bytes among the events that nobody can read.
+        failed_reads: Which reads of the store fail, counted from the first: three for certain, whatever the dice say.
+        is_locked: Whether a life opens the store through the lock by lease, as over etcd.
+        executions: How many are submitted.
+    """
 
     calm_after: float
     lives: tuple[LifePlan, ...]
@@ -77,11 +117,19 @@ class Plan:
     full: tuple[tuple[float, float], ...]
     service_outages: tuple[tuple[float, float], ...]
     compactions: tuple[float, ...]
+    prunes: tuple[float, ...]
+    damages: tuple[float, ...]
+    failed_reads: tuple[int, ...]
+    is_locked: bool
     executions: int
 
 
 def _rate(random: Random, *choices: float) -> float:
     return random.choice(choices)
+
+
+def _times(random: Random, end: float, *counts: int) -> tuple[float, ...]:
+    return tuple(sorted(random.uniform(0.0, end) for _ in range(random.choice(counts))))
 
 
 def _windows(random: Random, most: int, end: float, shortest: float, longest: float) -> tuple[tuple[float, float], ...]:
@@ -101,17 +149,24 @@ _COUNTS = {
     End.CREATE: (1, 6),
     End.TIME: (1, 1),
     End.STOP: (1, 1),
+    End.PAUSE: (1, 1),
+    End.PARTITION: (1, 1),
+    End.POWER: (1, 60),
 }
 
 _ENDS = (
     *[End.STEP] * 4,
     *[End.WRITE_AFTER, End.CREATE] * 2,
-    *(End.WRITE_BEFORE, End.WRITE_LATE, End.CALL, End.TIME, End.STOP),
+    *(End.WRITE_BEFORE, End.WRITE_LATE, End.CALL, End.TIME, End.STOP, End.POWER),
 )
+_ENDS_LOCKED = (*_ENDS, *[End.PAUSE] * 5, *[End.PARTITION] * 3)
+
+WALL_OFFSETS = (0.0, 2.0, -2.0)
+"""How far the wall clocks of machines are apart: what they agree on within is said in the guarantees."""
 
 
-def _life(random: Random, end_of_faults: float) -> LifePlan:
-    end = random.choice(_ENDS)
+def _life(random: Random, end_of_faults: float, *, is_locked: bool) -> LifePlan:
+    end = random.choice(_ENDS_LOCKED if is_locked else _ENDS)
     low, high = _COUNTS[end]
     return LifePlan(
         end=end,
@@ -120,7 +175,14 @@ def _life(random: Random, end_of_faults: float) -> LifePlan:
         pause=random.choice((0.0, 0.1, 1.0, 5.0, 40.0)) * random.random(),
         plugin_version=random.choice((1, 1, 2)),
         workers=random.choice((1, 3, 8)),
+        away=random.choice((LEASE_SECONDS, 40.0, 90.0)) * random.uniform(0.9, 1.6),
+        **_machine(random),
     )
+
+
+def _machine(random: Random) -> dict[str, Any]:
+    machine = random.choice((0, 0, 1, 2))
+    return {"machine": machine, "wall_offset": WALL_OFFSETS[machine]}
 
 
 _VISITS = (1, 1, 1, 2, 4, 10)
@@ -140,6 +202,8 @@ def aim(plan: Plan, random: Random) -> Plan:
             count=random.choice(_VISITS),
             seconds=random.uniform(5.0, plan.calm_after),
         )
+        if not life.leaves or random.random() < 0.5
+        else life
         for life in plan.lives[:-1]
     ]
     return replace(plan, lives=(*lives, plan.lives[-1]))
@@ -153,9 +217,16 @@ def plan_of(seed: int) -> Plan:
 def draw_plan(random: Random) -> Plan:
     """Draw a plan."""
     calm_after = random.uniform(*CALM_AFTER)
-    lives = tuple(_life(random, calm_after) for _ in range(random.choice((1, 1, 2, 2, 3, 4))))
+    is_locked = random.random() < 0.4
+    lives = tuple(_life(random, calm_after, is_locked=is_locked) for _ in range(random.choice((1, 1, 2, 2, 3, 4))))
     last = LifePlan(
-        end=End.STOP, count=0, seconds=float("inf"), pause=0.0, plugin_version=2, workers=random.choice((1, 3, 8))
+        end=End.STOP,
+        count=0,
+        seconds=float("inf"),
+        pause=0.0,
+        plugin_version=2,
+        workers=random.choice((1, 3, 8)),
+        **_machine(random),
     )
     return Plan(
         calm_after=calm_after,
@@ -166,12 +237,18 @@ def draw_plan(random: Random) -> Plan:
             read_failed=_rate(random, 0.0, 0.01, 0.05),
             slow=_rate(random, 0.0, 0.05, 0.2),
             watch_broken=_rate(random, 0.0, 0.02, 0.1),
+            watch_late=_rate(random, 0.0, 0.02, 0.1, 0.3),
             service=_rate(random, 0.05, 0.15, 0.3),
+            straggler=_rate(random, 0.0, 0.0, 0.15, 0.4),
             sink=_rate(random, 0.0, 0.1, 0.3),
         ),
         outages=_windows(random, 2, calm_after, 0.5, 150.0),
         full=_windows(random, 1, calm_after, 0.5, 60.0),
         service_outages=_windows(random, 2, calm_after, 1.0, 60.0),
         compactions=tuple(sorted(random.uniform(0.0, calm_after) for _ in range(random.randint(0, 3)))),
+        prunes=_times(random, calm_after, 0, 0, 1, 3, 6),
+        damages=_times(random, calm_after, 0, 0, 1, 3),
+        failed_reads=tuple(sorted(random.sample(range(1, FEWEST_READS + 1), FEWEST_FAULTS))),
+        is_locked=is_locked,
         executions=random.randint(5, 9),
     )

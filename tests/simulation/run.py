@@ -46,6 +46,7 @@ class Outcome:
         callbacks: How many callbacks ran.
         seconds: How long it took in virtual time.
         sites: Where lives were when they ended.
+        limits: How often it came to what is known not to be promised, by kind.
         story: What happened, when it was to be told.
     """
 
@@ -58,6 +59,7 @@ class Outcome:
     callbacks: int
     seconds: float
     sites: Counter[str] = field(default_factory=Counter)
+    limits: Counter[str] = field(default_factory=Counter)
     story: str = ""
 
 
@@ -88,11 +90,12 @@ def simulate(seed: int, *, told: bool = False, about: str = "") -> Outcome:
         violations=tuple(world.violations),
         faults=dict(world.faults),
         lives=len(world.lives),
-        executions=len(simulation.history.options),
-        executors=len({options.task_type for options in simulation.history.options.values()}),
+        executions=len(simulation.history.all()),
+        executors=len({options.task_type for _, options, _ in simulation.history.all()}),
         callbacks=world.loop.steps,
         seconds=world.loop.time(),
         sites=world.sites,
+        limits=world.limits,
         story=world.story.render(about),
     )
 
@@ -134,6 +137,8 @@ class _Simulation:
     async def _is_still(self) -> bool:
         """Tell whether the last life runs and nothing is left to do."""
         life = self.engines.current
+        if self.engines.away:
+            return False
         if life is None or life.dead or life.core is None or life.plan.end is not End.STOP or life.plan.count:
             return False
         records = self.history.records

@@ -51,6 +51,7 @@ class Fault(Enum):
     LATE = "arrives late"
     TWICE = "arrives twice"
     HIDDEN = "not listed for a while"
+    STRAGGLER = "arrives later than its settle"
 
 
 _READ_FAULTS = (
@@ -87,6 +88,9 @@ class Job:
     outcome: str
     stubborn: int
     plan: str
+    uid: str = ""
+    is_straggler: bool = False
+    is_listed_twice: bool = False
     cancelled_at: float = float("inf")
     forgotten: bool = False
 
@@ -112,20 +116,29 @@ class Service:
         name: For the story.
         mode: How it tells requests apart.
         jobs: All that it ever made.
+        stragglers: Requests for jobs that hang in the network until the same attempt asks again, by key.
     """
 
     world: World
     name: str
     mode: Mode
     jobs: dict[str, Job] = field(default_factory=dict)
+    stragglers: dict[str, tuple[float, Callable[[Fault | None], object]]] = field(default_factory=dict)
 
     def of(self, key: str) -> list[Job]:
         """List the jobs of a key, forgotten ones included."""
         return [job for job in self.jobs.values() if job.key == key]
 
-    async def create(self, key: str, execution: str, spec: dict[str, Any]) -> dict[str, Any]:
+    def is_unknown_twin(self, job: Job) -> bool:
+        """Tell whether a job is one of two of its attempt, made by a straggler, that nobody was ever shown together."""
+        pair = self.of(job.key)
+        return len(pair) > 1 and any(one.is_straggler for one in pair) and not job.is_listed_twice
+
+    async def create(self, key: str, execution: str, uid: str, spec: dict[str, Any]) -> dict[str, Any]:
         """Make a job."""
-        return await self._request("create", key, _CREATE_FAULTS, lambda late: self._create(key, execution, spec, late))
+        return await self._request(
+            "create", key, _CREATE_FAULTS, lambda late: self._create(key, execution, uid, spec, late)
+        )
 
     async def get(self, job: str) -> dict[str, Any] | None:
         """Tell how a job stands; None when there is none."""
@@ -147,7 +160,8 @@ class Service:
         self, what: str, about: str, faults: tuple[Fault, ...], effect: Callable[[Fault | None], T]
     ) -> T:
         world = self.world
-        fault = self._draw(faults, what)
+        self._refuse_former_owner()
+        fault = self._draw(faults, what, about)
         dies = world.call_ends_life(what)
         if fault is not None:
             world.fault(f"service: {fault.value}")
@@ -155,23 +169,8 @@ class Service:
         if dies:
             return await self._die(fault, effect)
         await sleep(0 if world.calm else world.dice.random() ** 2 * 0.5)
-        match fault:
-            case Fault.REFUSED | Fault.BUSY:
-                raise BusyError(fault.value)
-            case Fault.ERROR | Fault.LOST_REQUEST:
-                raise OSError(f"{fault.value}, on purpose")
-            case Fault.LATE:
-                self._deliver(CALL_SECONDS + world.dice.random() * LATE_SECONDS, effect, fault)
-                return await self._never()
-            case Fault.HANG:
-                self._deliver(world.dice.random(), effect, fault)
-                return await self._never()
-            case Fault.SLOW:
-                await sleep(world.dice.random() * CALL_SECONDS * 0.9)
-            case Fault.TWICE:
-                self._deliver(world.dice.random() * 5.0, effect, fault)
-            case _:
-                pass
+        await self._go_wrong(fault, about, effect)
+        self._refuse_former_owner()  # it may have stood still meanwhile
         reply = self._deliver(0.0 if world.calm else world.dice.random() * 0.1, effect, fault)
         answer = await reply
         if fault is Fault.LOST_REPLY:
@@ -179,6 +178,40 @@ class Service:
         if fault is Fault.GARBAGE:
             raise ValueError("<html>this is no JSON</html>")
         return answer
+
+    def _refuse_former_owner(self) -> None:
+        """
+        Cut a life off from the service once another one has taken the store's lock.
+
+        That an engine itself begins no call any more then is what members with claims are to promise.
+        """
+        if self.world.is_former(self.world.life()):
+            self.world.fault("service: a former owner is cut off")
+            raise OSError("no route to the service, on purpose")
+
+    async def _go_wrong(self, fault: Fault | None, about: str, effect: Callable[[Fault | None], object]) -> None:
+        """Let happen what happens to a request on its way; returns when it arrives."""
+        world = self.world
+        match fault:
+            case Fault.REFUSED | Fault.BUSY:
+                raise BusyError(fault.value)
+            case Fault.ERROR | Fault.LOST_REQUEST:
+                raise OSError(f"{fault.value}, on purpose")
+            case Fault.LATE:
+                self._deliver(CALL_SECONDS + world.dice.random() * LATE_SECONDS, effect, fault)
+                await self._never()
+            case Fault.HANG:
+                self._deliver(world.dice.random(), effect, fault)
+                await self._never()
+            case Fault.STRAGGLER:
+                self.stragglers[about] = (world.loop.time(), effect)
+                await self._never()
+            case Fault.SLOW:
+                await sleep(world.dice.random() * CALL_SECONDS * 0.9)
+            case Fault.TWICE:
+                self._deliver(world.dice.random() * 5.0, effect, fault)
+            case _:
+                pass
 
     async def _die(self, fault: Fault | None, effect: Callable[[Fault | None], T]) -> T:
         world = self.world
@@ -205,9 +238,14 @@ class Service:
         self.world.loop.call_later(delay, arrive, context=self.world.context)
         return reply
 
-    def _draw(self, faults: tuple[Fault, ...], what: str) -> Fault | None:
+    def _draw(self, faults: tuple[Fault, ...], what: str, about: str) -> Fault | None:
         world = self.world
         now = world.loop.time()
+        if what == "create" and self.mode is Mode.LISTED and not world.calm:
+            if about in self.stragglers:
+                return self._release(about)
+            if not self.of(about) and world.chance(world.plan.rates.straggler):
+                return Fault.STRAGGLER
         if not world.calm and any(begin <= now < end for begin, end in world.plan.service_outages):
             return world.dice.choice((Fault.REFUSED, Fault.HANG if what != "create" else Fault.REFUSED))
         if not world.chance(world.plan.rates.service):
@@ -218,7 +256,14 @@ class Service:
             faults = (*faults, Fault.HIDDEN, Fault.HIDDEN)
         return world.dice.choice(faults)
 
-    def _create(self, key: str, execution: str, spec: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
+    def _release(self, key: str) -> Fault | None:
+        """Let what hung in the network arrive beside the request that is made now, whose answer is lost as a rule."""
+        sent_at, effect = self.stragglers.pop(key)
+        is_later = self.world.loop.time() > sent_at + SETTLE_SECONDS
+        self._deliver(self.world.dice.random() * 3.0, effect, Fault.STRAGGLER if is_later else Fault.LATE)
+        return self.world.dice.choice((None, Fault.LOST_REPLY, Fault.LOST_REPLY, Fault.GARBAGE))
+
+    def _create(self, key: str, execution: str, uid: str, spec: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
         now = self.world.loop.time()
         made = self.of(key)
         if self.mode is Mode.KEYED and made:
@@ -236,14 +281,18 @@ class Service:
             outcome=str(spec.get("outcome", "succeeded")),
             stubborn=int(spec.get("stubborn", 0)),
             plan=str(spec.get("plan", "")),
+            uid=uid,
+            is_straggler=fault is Fault.STRAGGLER,
         )
         self.jobs[job.id] = job
         self.world.story.add(self.name, f"makes {job.id} for {execution}, key {key}")
-        if made:
+        twin = bool(made) and (job.is_straggler or (len(made) == 1 and made[0].is_straggler))
+        if twin:
+            self.world.limit("a request later than settle made a twin")
+        elif made:
             self.world.violate(f"1: {self.name} made {job.id} for {execution}, whose attempt has {made[0].id} already")
-        live = [
-            one.id for one in self.jobs.values() if one is not job and one.execution == execution and one.is_live(now)
-        ]
+        others = [one for one in self.jobs.values() if one.uid == uid and one.key != key and one.is_live(now)]
+        live = [one.id for one in others if not self.is_unknown_twin(one)]
         if live:
             self.world.violate(f"1: {job.id} and {live[0]} of {execution} are live at once")
         return self._told(job)
@@ -258,7 +307,10 @@ class Service:
 
     def _list(self, key: str) -> list[dict[str, Any]]:
         now = self.world.loop.time()
-        return [self._told(job) for job in self.of(key) if job.visible_at <= now and not job.forgotten]
+        seen = [job for job in self.of(key) if job.visible_at <= now and not job.forgotten]
+        for job in seen:
+            job.is_listed_twice |= len(seen) > 1
+        return [self._told(job) for job in seen]
 
     def _cancel(self, name: str) -> dict[str, Any] | None:
         job = self.jobs.get(name)

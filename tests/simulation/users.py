@@ -19,14 +19,16 @@ from tests.simulation.world import World
 from airscrew.engine.api.model import ApiError, ListRequest, SubmitRequest
 from airscrew.engine.core import Core
 from airscrew.engine.data.errors import StorageError
+from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.errors import StoreError
-from airscrew.state.store import Put, prefix_end
+from airscrew.state.records import LedgerEntry, LedgerState, Stage, decode
+from airscrew.state.store import Delete, Put, prefix_end
 
 INPUTS_AT = "/nowhere/inputs/x.pb"
 INLINE, TOO_LARGE_TO_INLINE = 10, 10_000
 
-OUTCOMES = ("succeeded", "succeeded", "succeeded", "succeeded", "flaky", "broken")
+OUTCOMES = ("succeeded", "succeeded", "succeeded", "succeeded", "flaky", "hasty", "broken")
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Users:
         acknowledged: Who was told what: name to UID.
         killed: Names that somebody asked to kill, acknowledged or not.
         cleared: Attempt keys that somebody struck off the ledger while faults went on.
+        damages: Where, among the events, lie bytes that nobody can read.
     """
 
     world: World
@@ -51,6 +54,7 @@ class Users:
     acknowledged: dict[str, str] = field(default_factory=dict)
     killed: set[str] = field(default_factory=set)
     cleared: set[str] = field(default_factory=set)
+    damages: list[str] = field(default_factory=list)
 
     async def run(self) -> None:
         """Do all that is to be done; ends when everything is acknowledged."""
@@ -66,6 +70,10 @@ class Users:
             group.create_task(self._look_around())
             for at in self.world.plan.compactions:
                 group.create_task(self._compact(at))
+            for at in self.world.plan.prunes:
+                group.create_task(self._prune(at))
+            for number, at in enumerate(self.world.plan.damages):
+                group.create_task(self._damage(at, number))
 
     def _request(self, name: str, kind: str) -> SubmitRequest:
         dice = self.dice
@@ -81,6 +89,8 @@ class Users:
             custom["outcome"] = outcome if dice.random() < 0.2 else "succeeded"
         if kind == "keyed" and dice.random() < 0.1:
             custom["huge"] = True
+        if kind == "plain" and dice.random() < 0.3:
+            custom["eager"] = True
         takes = kind != "cached" and dice.random() < 0.4
         raw = template(
             kind,
@@ -114,7 +124,7 @@ class Users:
             if dice.random() < 0.3:
                 await asyncio.sleep(dice.random() * 5)
                 await self._kill(name, force=dice.random() < 0.5)
-        if dice.random() < 0.15:
+        while dice.random() < 0.3:
             await asyncio.sleep(dice.random() * 100)
             await self._again(name)
 
@@ -123,15 +133,16 @@ class Users:
             try:
                 reply = await self.engines.ask(lambda core: core.api.submit(request))
             except (EngineDownError, ApiError) as error:
-                away = "the inputs cannot be read" in str(error)
+                away = "the inputs cannot be read" in str(error) or "in use by another" in str(error)
                 if isinstance(error, ApiError) and error.code not in {"unavailable", "full"} and not away:
                     self.world.violate(f"the submission of {name} is refused: {error.code}: {error}")
                     return
                 await asyncio.sleep(0.2 + self.dice.random() * 3)
                 continue
             self.world.story.add("user", f"{reply.execution} is acknowledged, created={reply.created}")
-            before = self.acknowledged.setdefault(reply.execution, reply.uid)
-            if before != reply.uid:
+            before = self.acknowledged.get(reply.execution, reply.uid)
+            self.acknowledged[reply.execution] = reply.uid
+            if before != reply.uid and not self.history.is_pruned(reply.execution, before):
                 self.world.violate(f"5: {name} was acknowledged as {before} and as {reply.uid}")
             return
 
@@ -142,6 +153,8 @@ class Users:
                 await self.engines.ask(lambda core: core.api.kill(f"default/{name}", "not wanted", force=force))
             except (EngineDownError, ApiError, StoreError) as error:
                 if isinstance(error, ApiError) and error.code == "not_found":
+                    if self.history.is_pruned(f"default/{name}"):
+                        return
                     self.world.violate(f"5: {name} was acknowledged and is not found by a kill")
                     return
                 await asyncio.sleep(0.2 + self.dice.random() * 3)
@@ -184,6 +197,53 @@ class Users:
         self.cleared.update(unknown)
         for key in unknown or ["nobody's"]:
             await core.api.clear_leak(key)
+
+    async def _prune(self, at: float) -> None:
+        """Forget what is over; now and then by hand, and with it something of which nobody knows what is left."""
+        dice = self.dice
+        await asyncio.sleep(at)
+        older, keep = dice.choice((0.0, 0.0, 5.0)), dice.choice((0, 0, 2))
+        with suppress(EngineDownError, ApiError, StoreError):
+            names = await self.engines.ask(lambda core: core.api.prune(older_than_seconds=older, keep=keep))
+            self.world.story.add("user", f"prunes {', '.join(names)}")
+        if dice.random() < 0.5:
+            await self._remove_by_hand()
+
+    async def _remove_by_hand(self) -> None:
+        store = self.engines.store
+        page = await store.inner.range(keys.LEDGER, prefix_end(keys.LEDGER))
+        for item in page.items:
+            entry = decode(item.value, LedgerEntry)
+            name, record = entry.execution, self.history.records.get(entry.execution)
+            if entry.state is not LedgerState.UNKNOWN or record is None or record.stage is not Stage.DONE:
+                continue
+            execution = ExecutionId.parse(name)
+            self.world.story.add("operator", f"deletes {name} from the store")
+            store.apply([], [Delete(keys.record_key(execution)), Delete(keys.spec_key(execution))])
+            await self._clear_one(item.key.rpartition("/")[2])
+
+    async def _clear_one(self, key: str) -> None:
+        self.cleared.add(key)
+        while True:
+            try:
+                await self.engines.ask(lambda core: core.api.clear_leak(key))
+            except ApiError as error:
+                if error.code == "not_found":
+                    return
+                await asyncio.sleep(1.0)
+            except (EngineDownError, StoreError):
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+    async def _damage(self, at: float, number: int) -> None:
+        """Leave bytes among the events that nobody can read."""
+        await asyncio.sleep(at)
+        key = keys.event_key(0, number + 1)
+        self.world.fault("event damaged")
+        self.world.story.add("operator", f"damages {key}")
+        self.damages.append(key.removeprefix(keys.EVENTS))
+        self.engines.store.apply([], [Put(key, b'[{"id": \xff')])
 
     async def clear_leaks(self) -> None:
         """Strike off what a person has looked after."""

@@ -35,6 +35,8 @@ class EngineLife(Life):
         registry: Its executors.
         over: Called when it dies or ends.
         why: How it ended.
+        is_cut_off: Whether it does not reach the store.
+        has_owned: Whether it has ever held the store's lock.
         stop: Asks it to end orderly.
     """
 
@@ -47,6 +49,8 @@ class EngineLife(Life):
     registry: Any = None
     over: list[Callable[[], None]] = field(default_factory=list)
     why: str = ""
+    is_cut_off: bool = False
+    has_owned: bool = False
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -71,6 +75,8 @@ class World:
         violations: What must not have happened.
         lives: All lives so far.
         sites: Where lives were when they ended.
+        limits: How often a run came to what is known not to be promised, by kind.
+        owner: The number of the life that took the store's lock last; 0 where there is no lock.
         files: What lies in storage.
         serial: The last number drawn.
     """
@@ -86,6 +92,8 @@ class World:
     violations: list[str] = field(default_factory=list)
     lives: list[EngineLife] = field(default_factory=list)
     sites: Counter[str] = field(default_factory=Counter)
+    limits: Counter[str] = field(default_factory=Counter)
+    owner: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     serial: int = 0
 
@@ -109,6 +117,15 @@ class World:
     def fault(self, kind: str) -> None:
         """Count something that went wrong."""
         self.faults[kind] += 1
+
+    def limit(self, kind: str) -> None:
+        """Count what is known not to be promised."""
+        self.limits[kind] += 1
+        self.story.add("== LIMIT", kind)
+
+    def is_former(self, life: EngineLife | None) -> bool:
+        """Tell whether another life has taken the store's lock since."""
+        return life is not None and life.has_owned and self.owner != life.number
 
     def violate(self, what: str) -> None:
         """Note what must not have happened."""
@@ -149,7 +166,7 @@ class World:
         if life is None:
             return None
         life.writes += 1
-        is_write = life.plan.end in {End.WRITE_BEFORE, End.WRITE_AFTER, End.WRITE_LATE}
+        is_write = life.plan.end in {End.WRITE_BEFORE, End.WRITE_AFTER, End.WRITE_LATE, End.POWER}
         return life.plan.end if is_write and life.writes == life.plan.count else None
 
     def call_ends_life(self, what: str) -> bool:
