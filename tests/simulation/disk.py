@@ -20,16 +20,16 @@ class Disk:
     The log of a store.
 
     Attributes:
-        log: Every transaction, in the order in which they were written.
+        log: Every transaction with its revision, in the order in which they were written.
         synced: How many of them survive whatever happens.
     """
 
-    log: list[Sequence[Operation]] = field(default_factory=list)
+    log: list[tuple[int, Sequence[Operation]]] = field(default_factory=list)
     synced: int = 0
 
-    def write(self, operations: Sequence[Operation]) -> None:
+    def write(self, revision: int, operations: Sequence[Operation]) -> None:
         """Write a transaction; it may still be lost."""
-        self.log.append(operations)
+        self.log.append((revision, operations))
 
     def sync(self) -> None:
         """Make all that was written survive: what a store waits for before it acknowledges."""

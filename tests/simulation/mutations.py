@@ -15,6 +15,7 @@ from typing import Any
 from unittest.mock import patch
 
 from tests.simulation.disk import Disk
+from tests.simulation.store import FaultyStore
 
 from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import Committer
@@ -28,12 +29,15 @@ from airscrew.engine.service.submission import Submitter
 from airscrew.state.errors import StoreError
 from airscrew.state.lease_lock import FencedStore
 from airscrew.state.records import Stage
-from airscrew.state.store import Delete
+from airscrew.state.store import Delete, KeyValue, Put
 
 _learn_module = __import__("sys").modules[learning.__module__]
 
 SYNC_SECONDS = 5.0
 """As often as a system writes its dirty pages back when nobody asks it to."""
+
+STALE_READS = 0.2
+"""How often a store whose reads are not linearizable is one write behind."""
 
 _call = Turns._call
 _view = Turns._view
@@ -42,6 +46,7 @@ _transaction = Committer._transaction
 _rebase = Live.rebase
 _found = _learn_module._found
 _write = Submitter._write
+_get = FaultyStore.get
 
 
 async def _begin_unwritten(self: Any, live: Any, view: Any, given: Any) -> None:
@@ -111,6 +116,16 @@ async def _txn_unfenced(self: Any, compares: Any, operations: Any) -> Any:
     return await self._store.txn(compares, operations)
 
 
+async def _get_stale(self: Any, key: str) -> KeyValue | None:
+    """Read now and then what a replica would tell that is one write behind."""
+    found = await _get(self, key)
+    if found is None or not self.world.chance(STALE_READS):
+        return found
+    puts = ((at, one) for at, written in reversed(self.disk.log) for one in written if isinstance(one, Put))
+    before = next(((at, one) for at, one in puts if one.key == key and at < found.mod_revision), None)
+    return None if before is None else replace(found, value=before[1].value, mod_revision=before[0])
+
+
 def _sync_later(self: Any) -> None:
     written = len(self.log)
 
@@ -137,6 +152,7 @@ MUTATIONS: dict[str, tuple[_Patch, ...]] = {
     "event erased only after its acknowledgement": ((Outbox, "_erase", _erase_all),),
     "acknowledgement only after the write": ((Submitter, "_write", _write_later),),
     "acknowledgement only after the sync": ((Disk, "sync", _sync_later),),
+    "linearizable reads": ((FaultyStore, "get", _get_stale),),
     "the term of the lock on every write": ((FencedStore, "txn", _txn_unfenced),),
 }
 

@@ -151,7 +151,7 @@ class FaultyStore:
             sender = life.number if life is not None else 0
         result = self.inner._judge(compares, operations)
         if result.succeeded:
-            self.disk.write(operations)
+            self.disk.write(result.revision, operations)
             self.disk.sync()
             self.tap(result.revision, operations, sender)
         else:
@@ -190,7 +190,7 @@ class FaultyStore:
             return
         self.world.fault("power cut: writes lost")
         self.inner = MemoryStore(now=self.world.loop.time)
-        for operations in self.disk.log:
+        for _, operations in self.disk.log:
             self.inner._apply([replace(one, lease=0) if isinstance(one, Put) else one for one in operations])
 
     def _is_cut_off(self) -> bool:

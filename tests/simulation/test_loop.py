@@ -114,3 +114,27 @@ def test_what_nobody_caught_is_kept() -> None:
 
     assert "ZeroDivisionError" in loop.trouble[0]
     loop.bury([])
+
+
+def test_a_life_that_is_paused_runs_nothing_until_it_is_resumed() -> None:
+    loop, life, seen = loop_of(), Life(number=1), []
+    context = contextvars.copy_context()
+    context.run(LIFE.set, life)
+
+    async def ticks() -> None:
+        while True:
+            await asyncio.sleep(1)
+            seen.append(loop.time())
+
+    async def main() -> None:
+        loop.create_task(ticks(), context=context)
+        await asyncio.sleep(2.5)
+        life.is_paused = True
+        await asyncio.sleep(10)
+        loop.resume(life)
+        await asyncio.sleep(2)
+
+    loop.run_until_complete(main())
+
+    assert seen == [1, 2, 12.5, 13.5]
+    loop.bury([life])

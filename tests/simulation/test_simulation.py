@@ -9,11 +9,13 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from random import Random
 
 import pytest
 from tests.simulation.__main__ import replay
 from tests.simulation.campaign import CHUNK, ENOUGH, Tally, run_chosen, run_chunk
 from tests.simulation.crash_sites import BEYOND, ROOT, SIMULATED, await_sites, reason_beyond, simulated_sites
+from tests.simulation.disk import Disk
 from tests.simulation.run import simulate
 
 SEEDS = 300
@@ -32,7 +34,7 @@ def test_no_invariant_is_violated(first: int) -> None:
 
 
 def test_a_seed_is_the_same_run_in_every_process() -> None:
-    seeds = (3, 17)
+    seeds = (3, 17, 34)
     digests = {_digests_elsewhere(seeds, hash_seed) for hash_seed in ("1", "2")}
 
     assert digests == {" ".join(_digest(seed) for seed in seeds)}
@@ -43,6 +45,14 @@ def test_the_story_of_a_seed_tells_of_writes_calls_and_crashes() -> None:
 
     for word in ("== LIFE", "== CRASH", "stage: ready -> starting", "start_task(", "is acknowledged", "== CALM"):
         assert word in story, word
+
+
+def test_lives_overlap_and_one_takes_the_lock_over_from_another() -> None:
+    tally = run_chunk(range(100))
+
+    for fault in ("life paused", "life cut off", "lock taken over from a life that runs on", "watch late"):
+        assert tally.faults[fault] >= 3, fault
+    assert not tally.violated
 
 
 def test_every_await_that_no_simulation_comes_to_is_still_there() -> None:
@@ -77,3 +87,17 @@ def _digests_elsewhere(seeds: tuple[int, ...], hash_seed: str) -> str:
         check=True,
     )
     return done.stdout.strip()
+
+
+def test_only_what_is_not_synced_goes_with_the_power() -> None:
+    kept = set()
+    for seed in range(50):
+        disk = Disk()
+        for revision in range(1, 6):
+            disk.write(revision, [])
+            if revision == 2:
+                disk.sync()
+        assert disk.cut_power(Random(seed)) == (len(disk.log) < 5)
+        kept.add(len(disk.log))
+
+    assert kept == {2, 3, 4, 5}
