@@ -179,7 +179,7 @@ class Engines:
         world = self.world
         number = len(world.lives) + 1
         life = EngineLife(number=number, plan=plan, crash_at_step=plan.count if plan.end is End.STEP else 0)
-        if plan.site:
+        if plan.site and not plan.leaves:
             life.visits_left = plan.count
             life.crash_at_wait = plan.site if plan.end is End.WAIT else ""
             life.trace = tracer(plan.site, life.visit) if plan.end is End.SITE else None
@@ -240,6 +240,8 @@ class Engines:
         if life.dead:
             return
         life.is_cut_off = False
+        if life.plan.site:
+            life.visits_left, life.trace = life.plan.count, tracer(life.plan.site, life.visit)
         self.world.loop.resume(life)
         self.world.story.add("== BACK", f"life {life.number}; life {self.world.owner} has the lock")
         self.world.loop.call_later(AFTERLIFE_SECONDS, self._switch_off, life, context=self.world.context)

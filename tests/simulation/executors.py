@@ -70,6 +70,10 @@ EAGER, EAGER_LOOKS = "eager", 11
 """The job of one that wants to be looked at all the time, and how often."""
 
 
+SWOLLEN = "swollen"
+"""The job of one whose state is too large to be kept now and then."""
+
+
 class Promises:
     """What the contract promises an executor, checked call by call."""
 
@@ -262,12 +266,16 @@ class Plain(SimExecutor):
         with self.promises.call("start_task", context):
             if template.custom.get("eager"):
                 return TaskStatus.running(self.state(EAGER)).after(0.0)
+            if template.custom.get("swollen"):
+                return TaskStatus.running(self.state(SWOLLEN))
             return TaskStatus.running(self.state("none"))
 
     async def check_task_status(self, context: TaskContext[Any], state: State) -> TaskStatus[Any]:
         with self.promises.call("check_task_status", context, state):
             if self.world.chance(self.world.plan.rates.service):
                 raise RuntimeError(f"it fails now and then: {SECRET[:4]}...")
+            if self.job(state) == SWOLLEN and self.world.chance(0.4):
+                return TaskStatus.running(self.state(f"{SWOLLEN}{HUGE}"))
             after = self.state(self.job(state), state.looks + 1)
             if self.job(state) == EAGER:
                 return TaskStatus.success(after) if after.looks > EAGER_LOOKS else TaskStatus.running(after).after(0.0)

@@ -108,6 +108,8 @@ class Plan:
         failed_reads: Which reads of the store fail, counted from the first: three for certain, whatever the dice say.
         is_locked: Whether a life opens the store through the lock by lease, as over etcd.
         executions: How many are submitted.
+        kinds: Of which executors most of them are; empty for any.
+        eagerness: How much more than usual people ask for.
     """
 
     calm_after: float
@@ -122,6 +124,8 @@ class Plan:
     failed_reads: tuple[int, ...]
     is_locked: bool
     executions: int
+    kinds: tuple[str, ...] = ()
+    eagerness: float = 1.0
 
 
 def _rate(random: Random, *choices: float) -> float:
@@ -193,20 +197,59 @@ def aim(plan: Plan, random: Random) -> Plan:
     """Let every life of every second plan end at an await of the source: rare ones are else hardly ever met."""
     if random.random() < 0.5:
         return plan
-    sites = simulated_sites()
-    lives = [
-        replace(
-            life,
-            end=random.choice((End.SITE, End.SITE, End.WAIT)),
-            site=random.choice(sites),
-            count=random.choice(_VISITS),
-            seconds=random.uniform(5.0, plan.calm_after),
-        )
-        if not life.leaves or random.random() < 0.5
-        else life
-        for life in plan.lives[:-1]
-    ]
+    lives = [_aimed(life, plan.calm_after, random) for life in plan.lives[:-1]]
+    for life in lives:
+        plan = _bring_near(plan, life.site, random)
     return replace(plan, lives=(*lives, plan.lives[-1]))
+
+
+def _aimed(life: LifePlan, calm_after: float, random: Random) -> LifePlan:
+    """Let a life end at an await; one that leaves comes to it after it has come back."""
+    if life.leaves and random.random() < 0.5:
+        near = [site for site in simulated_sites() if "lease_lock" in site]
+        return replace(life, site=random.choice(near), count=1)
+    return replace(
+        life,
+        end=random.choice((End.SITE, End.SITE, End.WAIT)),
+        site=random.choice(simulated_sites()),
+        count=random.choice(_VISITS),
+        seconds=random.uniform(5.0, calm_after),
+    )
+
+
+def _bring_near(plan: Plan, site: str, random: Random) -> Plan:
+    """Let happen more often what leads to a chosen await."""
+    rates = plan.rates
+    match site.rpartition(":")[0].rpartition("/")[2]:
+        case "lease_lock.py":
+            begins = [random.uniform(5.0, plan.calm_after) for _ in range(2)]
+            outages = tuple((begin, begin + LEASE_SECONDS * random.uniform(1.1, 3.0)) for begin in begins)
+            rates = replace(rates, write_refused=random.choice((0.05, 0.3)))
+            outages = outages if random.random() < 0.7 else plan.outages
+            return replace(plan, is_locked=True, outages=outages, rates=rates)
+        case "prune.py" | "controller.py" | "commit.py":
+            rates = replace(rates, slow=0.2)
+            return replace(plan, rates=rates, prunes=_times(random, plan.calm_after, 20), eagerness=2.0)
+        case "turn.py":
+            return replace(plan, kinds=("plain", "plain", "keyed"), eagerness=2.5)
+        case "calls.py" | "host.py":
+            rates = replace(rates, straggler=0.5, service=min(rates.service, 0.15))
+            return replace(plan, rates=rates, kinds=("listed", "listed", "plain", "keyed"))
+        case "service.py" | "reader.py":
+            rates = replace(rates, service=0.3, watch_late=0.3)
+            compactions = _times(random, plan.calm_after, 12)
+            prunes = _times(random, plan.calm_after, 3)
+            kinds = ("blind", "blind", "plain", "keyed")
+            return replace(plan, rates=rates, compactions=compactions, prunes=prunes, kinds=kinds, eagerness=3.0)
+        case "children.py" | "dataplane.py":
+            prunes = _times(random, plan.calm_after, 0, 6)
+            return replace(plan, kinds=("dynamic", "dynamic", "plain", "cached"), prunes=prunes)
+        case "catalog.py" | "taskcache.py" | "flight.py" | "auto_refresh.py":
+            return replace(plan, kinds=("cached",))
+        case "outbox.py":
+            return replace(plan, damages=_times(random, plan.calm_after, 5), rates=replace(rates, sink=0.3))
+        case _:
+            return plan
 
 
 def plan_of(seed: int) -> Plan:

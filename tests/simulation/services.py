@@ -261,7 +261,7 @@ class Service:
         sent_at, effect = self.stragglers.pop(key)
         is_later = self.world.loop.time() > sent_at + SETTLE_SECONDS
         self._deliver(self.world.dice.random() * 3.0, effect, Fault.STRAGGLER if is_later else Fault.LATE)
-        return self.world.dice.choice((None, Fault.LOST_REPLY, Fault.LOST_REPLY, Fault.GARBAGE))
+        return self.world.dice.choice((None, Fault.LOST_REPLY, Fault.HANG, Fault.HANG))
 
     def _create(self, key: str, execution: str, uid: str, spec: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
         now = self.world.loop.time()

@@ -22,7 +22,7 @@ from airscrew.engine.data.errors import StorageError
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.errors import StoreError
-from airscrew.state.records import LedgerEntry, LedgerState, Stage, decode
+from airscrew.state.records import LedgerEntry, LedgerState, Request, Stage, decode, encode
 from airscrew.state.store import Delete, Put, prefix_end
 
 INPUTS_AT = "/nowhere/inputs/x.pb"
@@ -63,7 +63,7 @@ class Users:
         self.dice.shuffle(kinds)
         async with asyncio.TaskGroup() as group:
             for number in range(count):
-                kind = kinds[number] if number < 4 else self.dice.choice(kinds)
+                kind = kinds[number] if number < 4 else self.dice.choice(self.world.plan.kinds or kinds)
                 delay = self.dice.choice((0.0, 3.0, 40.0)) * self.dice.random()
                 group.create_task(self._one(f"e{number}-{kind}", self._request(f"e{number}-{kind}", kind), delay))
             group.create_task(self._touch())
@@ -89,8 +89,10 @@ class Users:
             custom["outcome"] = outcome if dice.random() < 0.2 else "succeeded"
         if kind == "keyed" and dice.random() < 0.1:
             custom["huge"] = True
-        if kind == "plain" and dice.random() < 0.3:
+        if kind == "plain" and dice.random() < 0.3 * self.world.plan.eagerness:
             custom["eager"] = True
+        elif kind == "plain" and dice.random() < 0.2 * self.world.plan.eagerness:
+            custom["swollen"] = True
         takes = kind != "cached" and dice.random() < 0.4
         raw = template(
             kind,
@@ -124,8 +126,8 @@ class Users:
             if dice.random() < 0.3:
                 await asyncio.sleep(dice.random() * 5)
                 await self._kill(name, force=dice.random() < 0.5)
-        while dice.random() < 0.3:
-            await asyncio.sleep(dice.random() * 100)
+        while dice.random() < min(0.3 * self.world.plan.eagerness, 0.7):
+            await asyncio.sleep(dice.random() * dice.choice((10, 30, 100)))
             await self._again(name)
 
     async def _submit(self, name: str, request: SubmitRequest) -> None:
@@ -172,11 +174,16 @@ class Users:
             lambda core, _: core.api.leaks(),
             lambda core, _: core.api.prune(older_than_seconds=0.0, dry_run=True),
             self._clear,
+            self._run_again,
+            self._retry,
             _watched,
             _logged,
         )
-        for _ in range(dice.randint(0, 24)):
-            await asyncio.sleep(dice.random() * 10)
+        eagerness = self.world.plan.eagerness
+        if eagerness > 1:
+            questions += (_watched, _watched, self._clear, self._clear, self._clear, self._retry, self._retry)
+        for _ in range(int(dice.randint(0, 24) * eagerness)):
+            await asyncio.sleep(dice.random() * 10 / eagerness)
             question = dice.choice(questions)
             if self.acknowledged:
                 name = dice.choice(sorted(self.acknowledged))
@@ -186,10 +193,19 @@ class Users:
     async def _again(self, name: str) -> None:
         """Run once more what has ended."""
         with suppress(EngineDownError, ApiError, StoreError):
-            reply = await self.engines.ask(lambda core: core.api.retry(f"default/{name}", force=True))
-            if reply.created:
-                self.world.story.add("user", f"{name} runs again as {reply.execution}")
-                self.acknowledged[reply.execution] = reply.uid
+            await self.engines.ask(lambda core: self._run_again(core, f"default/{name}"))
+
+    async def _run_again(self, core: Core, name: str) -> None:
+        reply = await core.api.retry(name, force=True)
+        if reply.created:
+            self.world.story.add("user", f"{name} runs again as {reply.execution}")
+            self.acknowledged[reply.execution] = reply.uid
+
+    async def _retry(self, core: Core, _: str) -> None:
+        """Take what is in quarantine out of it."""
+        for name, record in list(self.history.records.items()):
+            if record.quarantine:
+                await core.api.retry(name)
 
     async def _clear(self, core: Core, _: str) -> None:
         """Strike off what nobody knows of, or try to strike off what is not there."""
@@ -202,12 +218,23 @@ class Users:
         """Forget what is over; now and then by hand, and with it something of which nobody knows what is left."""
         dice = self.dice
         await asyncio.sleep(at)
+        for name, record in list(self.history.records.items()):
+            if record.stage is Stage.DONE and dice.random() < 0.5:
+                self._ask_by_hand(name)
         older, keep = dice.choice((0.0, 0.0, 5.0)), dice.choice((0, 0, 2))
         with suppress(EngineDownError, ApiError, StoreError):
             names = await self.engines.ask(lambda core: core.api.prune(older_than_seconds=older, keep=keep))
             self.world.story.add("user", f"prunes {', '.join(names)}")
+        if self.history.pruned and dice.random() < 0.5:
+            self._ask_by_hand(dice.choice(self.history.pruned)[0])
         if dice.random() < 0.5:
             await self._remove_by_hand()
+
+    def _ask_by_hand(self, name: str) -> None:
+        """Leave a request to what is over or gone, which nothing is to come of."""
+        key = keys.request_key(ExecutionId.parse(name), "retry")
+        self.world.story.add("operator", f"puts {key}")
+        self.engines.store.apply([], [Put(key, encode(Request(what="retry")))])
 
     async def _remove_by_hand(self) -> None:
         store = self.engines.store

@@ -32,7 +32,7 @@ from airscrew.engine.service.reader import Found, Reader, parse_name
 from airscrew.engine.service.submission import Submitter, read_template_value
 from airscrew.state import keys
 from airscrew.state.errors import StoreUnavailableError
-from airscrew.state.records import LedgerState, Request, Stage, encode
+from airscrew.state.records import LedgerState, Request, Stage, decode_record, encode
 from airscrew.state.store import ANY, Compare, Delete, Put, Store
 
 
@@ -197,7 +197,8 @@ class EngineService(StoreViewer):
                 raise ApiError("invalid", f"ledger entry {key} is {entry.state}: the engine itself sees to it")
             execution = parse_name(entry.execution)
             record = await self.store.get(keys.record_key(execution))
-            if record is None:
+            if record is None or decode_record(record.value).uid != entry.uid:
+                # Its execution is gone; another one may have its name.
                 await self.store.txn([], [Delete(name)])
                 return
             await self._ask(await self.reader.find(entry.execution), Request(what="clear", at=self.clock.now()))

@@ -141,6 +141,17 @@ class TestLeaks:
 
         assert await office.below(keys.LEDGER) == []
 
+    async def test_an_entry_of_one_that_had_the_name_before_is_struck_off_at_once(self) -> None:
+        office = Office()
+        await office.submit()
+        await office.end(phase=Phase.PERMANENT_FAILURE)
+        key = await open_entry(office, LedgerState.UNKNOWN, uid=Uid("u"))
+
+        await office.api.clear_leak(key)
+
+        assert await office.below(keys.LEDGER) == []
+        assert await request_of(office, "clear") is None
+
     async def test_what_the_engine_sees_to_itself_cannot_be_cleared(self) -> None:
         office = Office()
         await office.submit()
