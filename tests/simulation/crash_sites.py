@@ -50,12 +50,21 @@ SIMULATED = (
         )
     ),
     "state/airscrew/state/lease_lock.py",
+    "state/airscrew/state/fencing.py",
 )
 """What a simulation runs; the rest of engine and state talks to files, sockets, other stores or people."""
 
 _THREADS = "on a loop and a thread of its own, which tests/unit/engine/test_host.py and the faults have for real"
+_MEMBERS = "only where several engines share a store by members and claims, which is not simulated"
 
 BEYOND = {
+    ("_sweep", ""): _MEMBERS,
+    ("_call_executor", "self._sweep"): _MEMBERS,
+    ("_ask_for_a_sweep", ""): _MEMBERS,
+    ("_take_turn", "self._ask_for_a_sweep"): _MEMBERS,
+    ("close_shard", ""): _MEMBERS,
+    ("open_shard", ""): _MEMBERS,
+    ("_refuse_beside_members", "self.release"): _MEMBERS,
     ("_isolate", ""): _THREADS,
     ("_initialise", ""): _THREADS,
     ("_wait_until_idle", ""): _THREADS,

@@ -27,7 +27,7 @@ from airscrew.engine.machine import learn as learning  # the function hides the 
 from airscrew.engine.outbox import Outbox
 from airscrew.engine.service.submission import Submitter
 from airscrew.state.errors import StoreError
-from airscrew.state.lease_lock import FencedStore
+from airscrew.state.fencing import FencedStore
 from airscrew.state.records import Stage
 from airscrew.state.store import Delete, KeyValue, Put
 
