@@ -104,7 +104,8 @@ class FaultyStore:
     async def _lag(self, start: str) -> None:
         world = self.world
         low, high = LAG_SECONDS
-        seconds = low * (high / low) ** world.dice.random()
+        left = max(world.plan.calm_after - world.loop.time(), 0.0)
+        seconds = min(low * (high / low) ** world.dice.random(), left)
         world.fault("watch late")
         world.story.add("store", f"the watch of {start} falls behind by {seconds:.1f} s")
         await sleep(seconds)
