@@ -135,7 +135,7 @@ class Users:
             try:
                 reply = await self.engines.ask(lambda core: core.api.submit(request))
             except (EngineDownError, ApiError) as error:
-                away = "the inputs cannot be read" in str(error) or "in use by another" in str(error)
+                away = "the inputs cannot be read" in str(error)
                 if isinstance(error, ApiError) and error.code not in {"unavailable", "full"} and not away:
                     self.world.violate(f"the submission of {name} is refused: {error.code}: {error}")
                     return

@@ -26,7 +26,7 @@ from airscrew.idl.ids import ExecutionId, Uid, checked_name
 from airscrew.idl.template import TargetKind, TaskTemplate, content_hash, decode_template
 from airscrew.idl.wire import WireError, WireForm
 from airscrew.state import keys
-from airscrew.state.errors import StoreError, StoreFullError, StoreUnavailableError, TooLargeError
+from airscrew.state.errors import StoreBusyError, StoreError, StoreFullError, StoreUnavailableError, TooLargeError
 from airscrew.state.records import Options, Request, decode_options, encode
 from airscrew.state.room import check_room
 from airscrew.state.store import ANY, Compare, Operation, Put, Store
@@ -103,6 +103,8 @@ class Submitter:
             raise ApiError("full", f"the store is full, nothing was accepted: {error}") from error
         except StoreUnavailableError as error:
             raise ApiError("unavailable", f"the store gave no answer; submit the same again: {error}") from error
+        except StoreBusyError as error:
+            raise ApiError("unavailable", f"this engine has lost the store; submit the same again: {error}") from error
         except StorageUnavailableError as error:
             raise ApiError("unavailable", f"the inputs cannot be kept; submit the same again: {error}") from error
         except (StoreError, AirscrewError) as error:

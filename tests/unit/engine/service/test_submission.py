@@ -6,7 +6,7 @@ from tests.unit.engine.service.service_kit import Office, template_bytes
 
 from airscrew.engine.api.model import ApiError
 from airscrew.state import keys
-from airscrew.state.errors import StoreFullError
+from airscrew.state.errors import StoreBusyError, StoreFullError
 from airscrew.state.records import decode_options
 from airscrew.state.store import Delete
 
@@ -141,6 +141,19 @@ async def test_a_full_store_and_one_that_is_away_have_codes_of_their_own() -> No
         await office.submit()
 
     assert (caught.value.code, away.value.code) == ("full", "unavailable")
+
+
+async def test_an_engine_that_has_lost_the_store_says_to_submit_again() -> None:
+    office = Office()
+
+    def taken(operations: object) -> None:
+        raise StoreBusyError("the store is in use by another airscrew process")
+
+    office.store.before_txn = taken
+    with pytest.raises(ApiError, match="submit the same again") as caught:
+        await office.submit()
+
+    assert caught.value.code == "unavailable"
 
 
 class ShortStore(FaultyStore):
