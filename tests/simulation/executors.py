@@ -93,22 +93,22 @@ class Promises:
         world.story.add(execution, lambda: f"{method}({'' if state is None else msgspec.json.encode(state).decode()})")
         if self.at_work[mark] > 1:
             world.violate(f"two calls at once for {execution}, the second one is {method}")
-        if state is not None:
-            self._is_the_last(method, context, state)
         try:
+            if state is not None:
+                self._is_the_last(method, context, state)
             yield
         finally:
             self.at_work[mark] -= 1
 
     def _is_the_last(self, method: str, context: TaskContext[Any], state: State) -> None:
         execution = str(context.execution)
+        if self.world.is_former(self.world.life()):
+            self.world.limit("a former owner called an executor")
+            return  # its services are cut off from it: it changes nothing outside
         key, written = self.history.state(execution)
         serial = msgspec.json.decode(written)["serial"] if written else None
         if method == "kill_task" and state.serial in self.found and serial != state.serial:
             return  # a twin: no record tells of it
-        if self.world.is_former(self.world.life()):
-            self.world.limit("a former owner called an executor")
-            return  # its services are cut off from it: it changes nothing outside
         if (key, serial) != (context.key, state.serial):
             self.world.violate(f"6: {method} of {execution} was given state {state.serial}; {serial} was written last")
         if method in {"kill_task", "finalize"} and self.history.records[execution].verdict is None:

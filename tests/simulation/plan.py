@@ -166,7 +166,10 @@ _ENDS = (
 _ENDS_LOCKED = (*_ENDS, *[End.PAUSE] * 5, *[End.PARTITION] * 3)
 
 WALL_OFFSETS = (0.0, 2.0, -2.0)
-"""How far the wall clocks of machines are apart: what they agree on within is said in the guarantees."""
+"""How far the wall clocks of machines are off: what they agree on within is said in the guarantees."""
+
+CLOCKS_APART = max(WALL_OFFSETS) - min(WALL_OFFSETS)
+"""By so much a ``settle`` that goes on over a take-over may be shorter."""
 
 
 def _life(random: Random, end_of_faults: float, *, is_locked: bool) -> LifePlan:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
 
+from tests.simulation.plan import CLOCKS_APART
 from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -259,7 +260,7 @@ class Service:
     def _release(self, key: str) -> Fault | None:
         """Let what hung in the network arrive beside the request that is made now, whose answer is lost as a rule."""
         sent_at, effect = self.stragglers.pop(key)
-        is_later = self.world.loop.time() > sent_at + SETTLE_SECONDS
+        is_later = self.world.loop.time() > sent_at + SETTLE_SECONDS - CLOCKS_APART
         self._deliver(self.world.dice.random() * 3.0, effect, Fault.STRAGGLER if is_later else Fault.LATE)
         return self.world.dice.choice((None, Fault.LOST_REPLY, Fault.HANG, Fault.HANG))
 
