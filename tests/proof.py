@@ -125,8 +125,8 @@ MODEL = (
     "The disk: with the power goes what was written and not synced, whole transactions, the newest first.",
     "Lives: they end at any await, write, request or callback. In two of five runs a life holds the store's lock by a "
     "lease of 15 s, and may stand still or be cut off for longer: then two lives run at once.",
-    "Clocks: machines have boot clocks of their own and wall clocks that are up to 2 s off: a `settle` or a window that "
-    "goes on over a take-over is shorter or longer by as much as the two differ.",
+    "Clocks: machines have boot clocks of their own and wall clocks that are up to 2 s off: a `settle` or a window "
+    "that goes on over a take-over is shorter or longer by as much as the two differ.",
     "Services: a former owner of the lock is cut off from them: that it begins no call of its own accord is not "
     "promised while one engine works at a time.",
     "People: they submit, kill, retry, prune, delete by hand, clear, and damage what lies in the outbox.",

@@ -117,6 +117,8 @@ def _run_seeds(seeds: Sequence[int], tally: Tally, jobs: int, *, quiet: bool) ->
     before, started, shown = tally.seeds, time.monotonic(), 0.0
     for part in _parts(chunks, jobs):
         tally.add(part)
+        for seed, violations in part.violated.items():
+            print(f"VIOLATED  seed {seed}: {violations[0]}", file=sys.stderr, flush=True)
         elapsed, done = time.monotonic() - started, tally.seeds - before
         if not quiet and (elapsed - shown > (0.2 if sys.stderr.isatty() else 10.0) or done == len(seeds)):
             shown = elapsed
