@@ -150,7 +150,7 @@ class _Lock(Fence):
                 return True
             self._lease = await self._store.grant_lease(self._seconds)
             return await self._write(_revision(engine), self.term, is_new=False)
-        except (StoreUnavailableError, StoreFullError):
+        except (StoreUnavailableError, StoreFullError, LeaseOverError):
             return False
 
     async def _write(self, engine: int, term: int, *, is_new: bool) -> bool:

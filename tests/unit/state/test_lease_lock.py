@@ -171,6 +171,26 @@ async def test_a_store_that_is_full_when_the_lease_has_ended_costs_nothing_but_t
         assert (await held.txn((), [Put("a", b"1")])).succeeded
 
 
+async def test_a_holder_that_stood_still_while_it_took_its_lock_again_tries_once_more(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def over(seconds: float) -> int:
+        lease = await MemoryStore.grant_lease(store, seconds)
+        await store.revoke_lease(lease)
+        return lease
+
+    async with hold_engine(store, seconds=15) as held:
+        lease = (await store.get(ENGINE_KEY)).lease  # type: ignore[union-attr]
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "grant_lease", over)
+            await store.revoke_lease(lease)
+            await elapse(10)
+        await elapse(10)
+
+        assert await store.get(ENGINE_KEY) is not None
+        assert (await held.txn((), [Put("a", b"1")])).succeeded
+
+
 async def test_a_lease_of_the_lock_is_an_ordinary_one(store: MemoryStore) -> None:
     async with hold_engine(store):
         found = await store.get(ENGINE_KEY)
