@@ -21,24 +21,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import NotStarted
 from airscrew.idl.errors import ErrorKind
+from airscrew.idl.quantity import read_quantity
 
 _QUOTA = re.compile(
     r"exceeded quota: (?P<name>[^,]+), requested: (?P<requested>\S+), used: (?P<used>\S+), limited: (?P<limited>\S+)"
 )
-_QUANTITY = re.compile(r"(?P<number>[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)(?P<suffix>[numkMGTPE]?|[KMGTPE]i)")
-_SUFFIXES = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "": Decimal(1),
-    **{letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", 1)},
-    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)},
-}
 
 _FORBIDDEN = (
     ("must specify ", "BadTaskFormat"),
@@ -136,14 +127,3 @@ def _exceeds(amount: str, limit: str) -> bool:
     """Tell whether an amount is certainly above a limit; what cannot be read exceeds nothing."""
     wanted, there_is = read_quantity(amount), read_quantity(limit)
     return wanted is not None and there_is is not None and wanted > there_is
-
-
-def read_quantity(text: str) -> Decimal | None:
-    """Read a quantity as Kubernetes writes it (``500m``, ``1.5Gi``, ``1e3``); None when it is none."""
-    found = _QUANTITY.fullmatch(text)
-    if found is None:
-        return None
-    try:
-        return Decimal(found["number"]) * _SUFFIXES[found["suffix"]]
-    except InvalidOperation:
-        return None

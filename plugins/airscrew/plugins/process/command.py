@@ -9,19 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
 from typing import cast
 
 from airscrew.engine.errors import PermanentError
+from airscrew.idl.quantity import read_quantity
 from airscrew.idl.template import Container, DataConfig, K8sPod, TaskTemplate
-
-_UNITS = {
-    "": Decimal(1),
-    "m": Decimal("0.001"),
-    **{letter: Decimal(1000**power) for power, letter in enumerate("kMGTP", start=1)},
-    **{f"{letter}i": Decimal(1024**power) for power, letter in enumerate("KMGTP", start=1)},
-}
-_QUANTITY = re.compile(r"([0-9.]+)([a-zA-Z]*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +74,10 @@ def parse_quantity(text: str) -> int:
     Raises:
         PermanentError: It is none.
     """
-    match = _QUANTITY.fullmatch(text.strip())
-    try:
-        if match is None:
-            raise InvalidOperation
-        return int(Decimal(match[1]) * _UNITS[match[2]])
-    except (InvalidOperation, KeyError):
-        raise _refusal(f"{text!r} is no quantity: use something like 400Mi") from None
+    amount = read_quantity(text.strip())
+    if amount is None or amount < 0:
+        raise _refusal(f"{text!r} is no quantity: use something like 400Mi")
+    return int(amount)
 
 
 def _of_container(container: Container) -> Command:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import pytest
 
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import NotStarted
 from airscrew.idl.errors import ErrorKind
-from airscrew.plugins.kubernetes.refusals import Refusal, There, Unknown, read_quantity, read_refusal
+from airscrew.plugins.kubernetes.refusals import Refusal, There, Unknown, read_refusal
 
 
 def quota(requested: str, used: str, limited: str) -> str:
@@ -119,24 +117,3 @@ def test_whatever_may_have_been_carried_out_is_unknown(status: int, reason: str)
 
 def test_a_refusal_without_words_has_some() -> None:
     assert read_refusal(Refusal(status=503)) == Unknown("the API server answers 503")
-
-
-@pytest.mark.parametrize(
-    ("text", "amount"),
-    [
-        ("2", "2"),
-        ("500m", "0.5"),
-        ("1.5Gi", "1610612736"),
-        ("1e3", "1000"),
-        ("3k", "3000"),
-        ("1E", "1e18"),
-        ("100n", "1e-7"),
-    ],
-)
-def test_quantities_are_read_as_kubernetes_writes_them(text: str, amount: str) -> None:
-    assert read_quantity(text) == Decimal(amount)
-
-
-@pytest.mark.parametrize("text", ["", "x", "1 Gi", "1gi", "1..2", "--1"])
-def test_what_is_no_quantity_is_none(text: str) -> None:
-    assert read_quantity(text) is None
