@@ -39,6 +39,7 @@ from airscrew.plugins.process.preparation import Preparation, place_of
 from airscrew.plugins.process.secrets import hide_secrets
 from airscrew.plugins.process.spawner import LocalSpawner, Spawner
 from airscrew.plugins.process.state import ProcessState
+from airscrew.plugins.raw_files import ERROR_FILE, OutputError, error_text
 
 TAIL_BYTES = 2048
 BUSY_DELAY = 5.0
@@ -186,13 +187,13 @@ class ProcessExecutor(Executor[ProcessState]):
         if not state.collects:
             outputs = OutputsAt(state.output_prefix, missing_is_success=state.missing_is_success)
             return TaskStatus.success(state, outputs).with_info(_info(state))
-        text = files.error_text(state.place.outputs)
+        text = error_text(state.place.outputs)
         if text is not None:
-            reason = f"{state.command} wrote {files.ERROR_FILE}: {text}"
+            reason = f"{state.command} wrote {ERROR_FILE}: {text}"
             return await self._failed(context, state, _failure("TaskError", reason))
         try:
             literals = await files.collect_outputs(context, state.output_types, state.place.outputs)
-        except files.OutputError as error:
+        except OutputError as error:
             return await self._failed(context, state, _failure("OutputsNotFound", str(error)))
         return TaskStatus.success(state, literals if state.output_types else None).with_info(_info(state))
 

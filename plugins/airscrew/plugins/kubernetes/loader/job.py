@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 VARIABLE = "AIRSCREW_LOADER_JOB"
 MODULE = "airscrew.plugins.kubernetes.loader"
+READY_PATH = "/dev/shm/airscrew-loader-ready"  # noqa: S108 - the container's own memory
+"""There once the uploader hears SIGTERM: as process 1 it would miss one that came before."""
+
 MESSAGE_PATH = "/dev/termination-log"
 MESSAGE_LIMIT = 4000
 """Kubernetes keeps 4096 bytes of what a container says at its end."""

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from airscrew.engine.errors import PermanentError
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.template import DataConfig
-from airscrew.plugins.kubernetes.loader.job import MODULE, VARIABLE, LoaderJob
+from airscrew.plugins.kubernetes.loader.job import MODULE, READY_PATH, VARIABLE, LoaderJob
 from airscrew.plugins.kubernetes.pod.config import Loader
 from airscrew.plugins.kubernetes.pod.merge import LOADER_INIT, loader_base, merged_container
 from airscrew.plugins.kubernetes.pod.tree import Tree, bad, objects, text, without_empty
@@ -25,6 +25,15 @@ DOWNLOADER = LOADER_INIT
 UPLOADER = "airscrew-upload"
 INPUTS, OUTPUTS = "airscrew-inputs", "airscrew-outputs"
 INPUT_PATH, OUTPUT_PATH = "/var/inputs", "/var/outputs"
+_IS_READY = f"import os, sys; sys.exit(not os.path.exists({READY_PATH!r}))"
+_READY: Tree = {
+    "exec": {"command": ["python", "-S", "-c", _IS_READY]},
+    "periodSeconds": 1,
+    "failureThreshold": 120,
+    "timeoutSeconds": 10,
+}
+"""The task begins once its uploader would hear of its end."""
+
 NO_UPLOAD = "DO_NOT_UPLOAD"
 NO_DOWNLOAD = "DO_NOT_DOWNLOAD"
 
@@ -71,7 +80,7 @@ def with_loader(
     if data.upload_mode != NO_UPLOAD:
         mount = {**mounts[OUTPUTS], "readOnly": True}
         sidecar = _container(UPLOADER, "upload", mount, job, config, pod_template)
-        loaders.append({**sidecar, "restartPolicy": "Always"})
+        loaders.append({**sidecar, "restartPolicy": "Always", "startupProbe": _READY})
     own = spec.get("terminationGracePeriodSeconds")
     grace = max(config.upload_timeout, own if isinstance(own, int) else 0)
     return {
