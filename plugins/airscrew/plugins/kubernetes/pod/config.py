@@ -94,8 +94,8 @@ class Loader(_Section, frozen=True, kw_only=True):
 
     image: str = ""
     image_pull_policy: str = ""
-    requests: dict[str, str] = {"cpu": "100m", "memory": "128Mi"}
-    limits: dict[str, str] = {"cpu": "500m", "memory": "512Mi"}
+    requests: dict[str, str] = msgspec.field(default_factory=lambda: {"cpu": "100m", "memory": "128Mi"})
+    limits: dict[str, str] = msgspec.field(default_factory=lambda: {"cpu": "500m", "memory": "512Mi"})
     env: dict[str, str] = {}
     env_from_secret: str = ""
     storage: dict[str, Tree] = {}
@@ -235,12 +235,12 @@ class PodConfig(_Section, frozen=True, kw_only=True):
     """
 
     default_labels: dict[str, str] = {}
-    default_annotations: dict[str, str] = SAFE_TO_EVICT
+    default_annotations: dict[str, str] = msgspec.field(default_factory=lambda: dict(SAFE_TO_EVICT))
     default_env: dict[str, str] = {}
     default_env_from_engine: dict[str, str] = {}
     default_env_from_config_maps: tuple[str, ...] = ()
     default_env_from_secrets: tuple[str, ...] = ()
-    default_requests: dict[str, str] = {"cpu": "1", "memory": "1Gi"}
+    default_requests: dict[str, str] = msgspec.field(default_factory=lambda: {"cpu": "1", "memory": "1Gi"})
     max_resources: dict[str, str] = {}
     image_pull_policy: str = ""
     scheduler_name: str = ""

@@ -175,35 +175,35 @@ def _with_lines(container: Tree, left: Iterator[str]) -> Tree:
     return {**container, **lines}
 
 
-class _Part(msgspec.Struct, rename="camel", kw_only=True):
+class _Part(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """What is read of a part of a Pod; all other fields are the API server's to judge."""
 
 
-class _Named(_Part, kw_only=True):
+class _Named(_Part, frozen=True, kw_only=True):
     name: str
 
 
-class _Resources(_Part, kw_only=True):
+class _Resources(_Part, frozen=True, kw_only=True):
     requests: dict[str, str | int | float] = {}
     limits: dict[str, str | int | float] = {}
 
 
-class _Capabilities(_Part, kw_only=True):
+class _Capabilities(_Part, frozen=True, kw_only=True):
     add: list[str] = []
 
 
-class _SecurityContext(_Part, kw_only=True):
+class _SecurityContext(_Part, frozen=True, kw_only=True):
     privileged: bool = False
     allow_privilege_escalation: bool = False
     run_as_user: int | None = None
     capabilities: _Capabilities = _Capabilities()
 
 
-class _Mount(_Named, kw_only=True):
+class _Mount(_Named, frozen=True, kw_only=True):
     mount_path: str
 
 
-class _Container(_Named, kw_only=True):
+class _Container(_Named, frozen=True, kw_only=True):
     image: str = ""
     image_pull_policy: str = ""
     command: list[str] = []
@@ -218,19 +218,19 @@ class _Container(_Named, kw_only=True):
     restart_policy: str = ""
 
 
-class _NodeAffinity(_Part, kw_only=True):
+class _NodeAffinity(_Part, frozen=True, kw_only=True):
     required_during_scheduling_ignored_during_execution: dict[str, list[dict[str, object]]] = {}
 
 
-class _Affinity(_Part, kw_only=True):
+class _Affinity(_Part, frozen=True, kw_only=True):
     node_affinity: _NodeAffinity = _NodeAffinity()
 
 
-class _PodSecurityContext(_Part, kw_only=True):
+class _PodSecurityContext(_Part, frozen=True, kw_only=True):
     run_as_user: int | None = None
 
 
-class _PodSpec(_Part, kw_only=True):
+class _PodSpec(_Part, frozen=True, kw_only=True):
     containers: list[_Container]
     init_containers: list[_Container] = []
     volumes: list[_Named] = []
