@@ -114,7 +114,7 @@ def table(rows: list[Row]) -> Any:
 
 
 def at(tree: object, path: str) -> Any:
-    """What lies at a path ``spec > containers > primary > image``: items of lists by name or number; None if nothing."""
+    """What lies at a path ``spec > containers > primary > image``: items by name or number; None if nothing."""
     for step in path.split(" > "):
         if isinstance(tree, Mapping):
             tree = tree.get(step)
