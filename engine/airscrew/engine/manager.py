@@ -54,6 +54,7 @@ ANCHOR_SECONDS = 60.0
 RETENTION_SECONDS = 3600.0
 SOCKET_SECONDS = 0.2
 PROCESS_EXECUTOR = "process"
+POD_EXECUTOR = "pod"
 
 
 @asynccontextmanager
@@ -163,8 +164,12 @@ def find_executors(settings: EngineSettings, *, is_serving: bool) -> Registry:
     if unknown:
         raise UsageError(f"enabled_executors names what is not installed: {', '.join(unknown)}")
     disabled = {one.id for one in candidates if enabled is not None and one.id not in enabled}
+    # Tasks with a container run as Pods where there is a cluster to run them, and else as processes of this machine.
+    wants_pods = POD_EXECUTOR in settings.executors or POD_EXECUTOR in (enabled or ())
+    if not wants_pods:
+        disabled.add(POD_EXECUTOR)
     wants_processes = settings.process_executor
-    if wants_processes is False or (wants_processes is None and is_serving):
+    if wants_processes is False or (wants_processes is None and (is_serving or wants_pods)):
         disabled.add(PROCESS_EXECUTOR)
     registry = Registry(defaults=dict(settings.default_for_task_types))
     registry.add(candidates, disabled=frozenset(disabled))

@@ -43,9 +43,10 @@ from airscrew.idl.template import TaskTemplate
 from airscrew.plugins.kubernetes import names
 from airscrew.plugins.kubernetes.api.client import ObjectClient, refusal_of
 from airscrew.plugins.kubernetes.api.connection import ClusterConfig, Connection, Reply, open_connection
+from airscrew.plugins.kubernetes.api.kinds import Kind
 from airscrew.plugins.kubernetes.config import FrameworkConfig, read_config
 from airscrew.plugins.kubernetes.objects import Objects, Scope
-from airscrew.plugins.kubernetes.plugin import KubernetesPlugin, Look, ObjectPhase, ViewT
+from airscrew.plugins.kubernetes.plugin import ClusterReader, KubernetesPlugin, Look, ObjectPhase, ViewT
 from airscrew.plugins.kubernetes.refusals import There, Unknown, read_refusal
 from airscrew.plugins.kubernetes.state import ObjectState
 
@@ -63,7 +64,7 @@ class StartOutcomeError(Exception):
     """Whether the object was created is not known."""
 
 
-class KubernetesExecutor(Executor[ObjectState], Generic[ViewT]):
+class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
     """
     Runs tasks as objects of the kind that a plugin declares; see the module's guarantees.
 
@@ -134,7 +135,7 @@ class KubernetesExecutor(Executor[ObjectState], Generic[ViewT]):
                 f"allows: {allowed}",
                 code="NamespaceForbidden",
             )
-        built = await self._plugin.build(context, template)
+        built = await self._plugin.build(context, template, self)
         manifest = names.dressed(
             {"apiVersion": self._plugin.kind.api_version, "kind": self._plugin.kind.kind, **built.manifest},
             context,
@@ -142,6 +143,7 @@ class KubernetesExecutor(Executor[ObjectState], Generic[ViewT]):
             executor=self._plugin.id,
             labels=self._config.labels,
             annotations=self._config.annotations,
+            settings=built.settings,
             finalizer=self._config.finalizer,
         )
         try:
@@ -151,7 +153,7 @@ class KubernetesExecutor(Executor[ObjectState], Generic[ViewT]):
         made = await self._made(context, reply)
         if isinstance(made, NotStarted):
             return made
-        return self._status(context, self._state(context, made, built.settings), made)
+        return self._status(context, self._state(context, made), made)
 
     async def _made(self, context: Context, reply: Reply) -> ViewT | NotStarted:
         """Say what came of a creation."""
@@ -259,8 +261,20 @@ class KubernetesExecutor(Executor[ObjectState], Generic[ViewT]):
         where = names.key_selector(self._installation, self._plugin.id, context.key)
         listing = await self._api.list(context.namespace, where)
         views = [view for item in listing.items if (view := self._cache.decode(item)) is not None]
-        return [Found(self._state(context, view, {}), _created(view.metadata.creation_timestamp)) for view in views]
+        return [Found(self._state(context, view), _created(view.metadata.creation_timestamp)) for view in views]
 
+    @override
+    async def read_object(self, kind: Kind, namespace: str, name: str) -> bytes | None:
+        """
+        Read another object, as a PodTemplate; None when it is not there.
+
+        Raises:
+            ApiError: The API server refuses.
+            OSError: It could not be asked.
+        """
+        return await ObjectClient(self._api.connection, kind).get(namespace, name)
+
+    @override
     async def read_part(self, namespace: str, name: str, part: str, query: Mapping[str, str]) -> bytes | None:
         """
         Read a part of an object, as its ``log``; None when it is not there.
@@ -298,13 +312,13 @@ class KubernetesExecutor(Executor[ObjectState], Generic[ViewT]):
         self._cache.saw(view)
         return view
 
-    def _state(self, context: Context, view: ViewT, settings: Mapping[str, object]) -> ObjectState:
+    def _state(self, context: Context, view: ViewT) -> ObjectState:
         return ObjectState(
             namespace=view.metadata.namespace,
             name=view.metadata.name,
             uid=view.metadata.uid,
             created_at=context.clock.now(),
-            settings=dict(settings),
+            settings=names.read_settings(view.metadata),
         )
 
     def _status(self, context: Context, state: ObjectState, view: ViewT) -> Status:

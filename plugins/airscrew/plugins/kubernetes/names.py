@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
+import msgspec
+
 from airscrew.engine.executor import TaskContext
 from airscrew.plugins.kubernetes.pod_view import Metadata
 from airscrew.plugins.kubernetes.state import ObjectState
@@ -19,6 +21,7 @@ EXECUTOR = f"{PREFIX}executor"
 EXECUTION = f"{PREFIX}execution"
 UID = f"{PREFIX}uid"
 ATTEMPT = f"{PREFIX}attempt"
+SETTINGS = f"{PREFIX}settings"
 FINALIZER = f"{PREFIX}attempt"
 
 _NOT_IN_A_VALUE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -44,6 +47,7 @@ def dressed(
     executor: str,
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
+    settings: Mapping[str, object],
     finalizer: bool,
 ) -> dict[str, object]:
     """
@@ -55,6 +59,9 @@ def dressed(
     own = cast("Mapping[str, object]", manifest.get("metadata") or {})
     known_labels = {INSTALLATION: installation, EXECUTOR: executor, ATTEMPT_KEY: context.key}
     known = {EXECUTION: str(context.execution), UID: context.uid, ATTEMPT: str(context.attempt)}
+    if settings:
+        # Whoever finds the object by its key alone looks at it as its maker would have.
+        known[SETTINGS] = msgspec.json.encode(settings).decode()
     given_labels = {**labels, **_strings(own.get("labels")), **context.labels}
     given_annotations = {**annotations, **_strings(own.get("annotations")), **context.annotations}
     finalizers = [*cast("list[str]", own.get("finalizers") or []), *([FINALIZER] if finalizer else [])]
@@ -68,6 +75,15 @@ def dressed(
     if finalizers:
         metadata["finalizers"] = finalizers
     return {**manifest, "metadata": metadata}
+
+
+def read_settings(metadata: Metadata) -> dict[str, object]:
+    """Read what the maker of an object kept for the looks at it; empty when that cannot be read."""
+    try:
+        found = msgspec.json.decode(metadata.annotations.get(SETTINGS, "{}"))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
 
 
 def is_ours(metadata: Metadata, context: TaskContext[ObjectState], installation: str) -> bool:

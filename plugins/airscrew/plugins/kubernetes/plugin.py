@@ -132,7 +132,7 @@ class KubernetesPlugin(ABC, Generic[ViewT]):
             raise UsageError(f"executors.{self.id} has no key {next(iter(config))!r}")
 
     @abstractmethod
-    async def build(self, context: TaskContext[ObjectState], template: TaskTemplate) -> Built:
+    async def build(self, context: TaskContext[ObjectState], template: TaskTemplate, cluster: ClusterReader) -> Built:
         """
         Make the object of an attempt.
 
@@ -152,18 +152,28 @@ class KubernetesPlugin(ABC, Generic[ViewT]):
         An object whose deletion somebody else has asked for is told by the plugin too: it knows whether its end counts.
         """
 
-    async def before_deletion(self, context: TaskContext[ObjectState], view: ViewT, client: ObjectReader) -> None:
+    async def before_deletion(self, context: TaskContext[ObjectState], view: ViewT, cluster: ClusterReader) -> None:
         """
         Save what goes with the object, as its log.
 
         Called after the verdict is persisted, before the object of a finished attempt is deleted; perhaps more than
         once. May wait. An error is logged, and changes nothing.
         """
-        del context, view, client
+        del context, view, cluster
 
 
-class ObjectReader(Protocol):
-    """What a plugin may read of its object."""
+class ClusterReader(Protocol):
+    """What a plugin may read of the cluster."""
+
+    async def read_object(self, kind: Kind, namespace: str, name: str) -> bytes | None:
+        """
+        Read an object of any kind; None when it is not there.
+
+        Raises:
+            ApiError: The API server refuses.
+            OSError: It could not be asked.
+        """
+        ...
 
     async def read_part(self, namespace: str, name: str, part: str, query: Mapping[str, str]) -> bytes | None:
         """

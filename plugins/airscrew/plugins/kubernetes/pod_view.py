@@ -69,6 +69,7 @@ class ContainerStatus(_Slim, frozen=True, kw_only=True):
     """How a container stands."""
 
     name: str = ""
+    container_id: str = msgspec.field(name="containerID", default="")
     ready: bool = False
     restart_count: int = 0
     state: ContainerState = ContainerState()
@@ -121,10 +122,18 @@ class Metadata(_Slim, frozen=True, kw_only=True):
     deletion_timestamp: datetime.datetime | None = None
 
 
+class PodSpec(_Slim, frozen=True, kw_only=True):
+    """Where a Pod is to run."""
+
+    node_name: str = ""
+    hostname: str = ""
+
+
 class PodView(_Slim, frozen=True, kw_only=True):
     """A Pod as far as the engine looks at it."""
 
     metadata: Metadata = Metadata()
+    spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
     def condition(self, kind: str) -> Condition | None:

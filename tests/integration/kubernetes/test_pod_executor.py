@@ -1,0 +1,197 @@
+"""Tasks as Pods of a real API server; what a kubelet would say of them is said by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+from flyteidl.core import tasks_pb2
+from tests.integration.kubernetes.conftest import Cluster, watch_until
+
+from airscrew.engine.api.model import ApiError
+from airscrew.idl.phase import Phase
+
+T = TypeVar("T")
+PATIENCE = 30.0
+
+
+def template(**container: Any) -> bytes:
+    """A task without outputs: one container."""
+    task = tasks_pb2.TaskTemplate(type="container")
+    task.id.name, task.id.version = "demo", "1"
+    task.container.image = "none"
+    task.container.command.extend(["true"])
+    for name, value in container.items():
+        setattr(task.container, name, value)
+    return task.SerializeToString()
+
+
+async def until(look: Callable[[], T | None]) -> T:
+    """Look again and again until there is something."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = await asyncio.to_thread(look)
+            if found:
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_a_task_is_a_pod_until_it_ends_and_then_gone(cluster: Cluster) -> None:
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+        pod = await until(cluster.pod)
+        cluster.bind(pod)
+        cluster.say(pod, phase="Running")
+        await watch_until(api, name, lambda view: view.phase is Phase.RUNNING)
+        cluster.say(pod, phase="Succeeded", containerStatuses=[cluster.ended("primary")])
+        view = await watch_until(api, name, lambda view: view.phase.is_terminal)
+        assert view.phase is Phase.SUCCESS, view
+        await until(lambda: cluster.pod() is None)
+        calls = cluster.calls
+
+    assert {method: calls.get(method, 0) for method in ("POST", "DELETE", "PATCH")} == {
+        "POST": 1,
+        "DELETE": 1,
+        "PATCH": 1,
+    }
+    assert calls.get("GET", 0) <= 2  # the list before the watch, and the log
+
+
+async def test_a_pod_says_whose_it_is(cluster: Cluster) -> None:
+    async with cluster.engine() as api:
+        await cluster.submit(api, "one", template(), labels={"team": "blue"})
+        metadata = (await until(cluster.pod))["metadata"]
+
+    assert metadata["labels"]["airscrew.io/key"] == metadata["name"]
+    assert metadata["labels"]["team"] == "blue"
+    assert metadata["annotations"]["airscrew.io/execution"] == f"{cluster.namespace}/one"
+    assert metadata["finalizers"] == ["airscrew.io/attempt"]
+
+
+async def test_a_pod_that_somebody_deletes_is_told_at_once_and_made_again(cluster: Cluster) -> None:
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+        pod = await until(cluster.pod)
+        cluster.bind(pod)
+        cluster.say(pod, phase="Running")
+        await watch_until(api, name, lambda view: view.phase is Phase.RUNNING)
+
+        cluster.plane.call("DELETE", f"{cluster.pods}/{pod['metadata']['name']}", {"gracePeriodSeconds": 0})
+
+        async with asyncio.timeout(5):
+            view = await watch_until(api, name, lambda view: view.attempt == 1)
+        assert "UnexpectedObjectDeletion" in str(view.attempts[0])
+        again = await until(cluster.pod)
+        assert again["metadata"]["name"] != pod["metadata"]["name"]
+
+
+async def test_a_killed_task_leaves_no_pod(cluster: Cluster) -> None:
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+        await until(cluster.pod)
+
+        await api.kill(name, "enough")
+
+        view = await watch_until(api, name, lambda view: view.phase.is_terminal)
+        assert view.phase is Phase.ABORTED
+        assert cluster.pod() is None
+
+
+async def test_an_engine_that_comes_again_finds_its_pod_and_starts_no_other(cluster: Cluster) -> None:
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+        pod = await until(cluster.pod)
+    cluster.bind(pod)
+    cluster.say(pod, phase="Succeeded", containerStatuses=[cluster.ended("primary")])
+
+    async with cluster.engine() as api:
+        view = await watch_until(api, name, lambda view: view.phase.is_terminal)
+        assert view.phase is Phase.SUCCESS
+        assert cluster.calls.get("POST", 0) == 0
+        await until(lambda: cluster.pod() is None)
+
+
+async def test_without_watches_the_lists_alone_tell(cluster: Cluster) -> None:
+    cluster.config = {"watch": False, "period": 0.3}
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+        pod = await until(cluster.pod)
+        cluster.bind(pod)
+        cluster.say(pod, phase="Succeeded", containerStatuses=[cluster.ended("primary")])
+
+        view = await watch_until(api, name, lambda view: view.phase.is_terminal)
+
+        assert view.phase is Phase.SUCCESS
+        assert cluster.calls.get("WATCH", 0) == 0
+
+
+async def test_a_task_waits_for_quota_and_runs_when_it_is_freed(cluster: Cluster) -> None:
+    quotas = f"/api/v1/namespaces/{cluster.namespace}/resourcequotas"
+    other = {"metadata": {"name": "other"}, "spec": {"containers": [{"name": "c", "image": "none"}]}}
+    cluster.plane.call("POST", cluster.pods, other)
+    cluster.plane.call("POST", quotas, {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}})
+    await until(lambda: cluster.plane.get(f"{quotas}/few")["status"].get("used", {}).get("pods") == "1")
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+        view = await watch_until(api, name, lambda view: view.phase is Phase.WAITING_FOR_RESOURCES)
+        assert view.reason == "waiting for quota few: pods: 1 wanted, 1/1 used"
+
+        cluster.plane.call("DELETE", f"{cluster.pods}/other", {"gracePeriodSeconds": 0})
+
+        await until(cluster.pod)
+
+
+async def test_what_never_fits_fails_at_once_and_says_why(cluster: Cluster) -> None:
+    quotas = f"/api/v1/namespaces/{cluster.namespace}/resourcequotas"
+    cluster.plane.call("POST", quotas, {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}})
+    await until(lambda: cluster.plane.get(f"{quotas}/none")["status"].get("hard"))
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+
+        view = await watch_until(api, name, lambda view: view.phase.is_terminal)
+
+        assert view.error is not None
+        assert view.error.code == "ResourceRequestsExceedLimits"
+
+
+@pytest.mark.parametrize("code", [1, 137])
+async def test_a_container_that_fails_says_how(cluster: Cluster, code: int) -> None:
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+        pod = await until(cluster.pod)
+        cluster.bind(pod)
+        cluster.say(pod, phase="Failed", containerStatuses=[cluster.ended("primary", code)])
+
+        view = await watch_until(api, name, lambda view: view.attempt == 1 or view.phase.is_terminal)
+
+        assert str(code) in str(view.attempts or view.error)
+
+
+async def test_an_api_server_that_is_away_costs_nothing_but_time(own_cluster: Cluster) -> None:
+    cluster = own_cluster
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+        pod = await until(cluster.pod)
+        cluster.bind(pod)
+        cluster.plane.api_server.stop(hard=True)
+        waiting = await cluster.submit(api, "two", template())
+        view = await watch_until(api, waiting, lambda view: view.phase is Phase.WAITING_FOR_RESOURCES)
+        assert "no connection to the API server" in view.reason
+
+        await asyncio.to_thread(cluster.plane.restart_api_server)
+        cluster.say(pod, phase="Succeeded", containerStatuses=[cluster.ended("primary")])
+
+        view = await watch_until(api, name, lambda view: view.phase.is_terminal)
+        assert view.phase is Phase.SUCCESS
+        await until(lambda: len(cluster.plane.get(cluster.pods)["items"]) == 1)
+
+
+async def test_a_kubeconfig_that_is_not_there_is_said_in_one_line(cluster: Cluster) -> None:
+    cluster.config = {"kubeconfig": "/nowhere/config"}
+    async with cluster.engine() as api:
+        views = {view.id: view for view in await api.executors()}
+        assert "kubeconfig /nowhere/config cannot be used" in views["pod"].problem
+        with pytest.raises(ApiError, match="pod"):
+            await cluster.submit(api, "one", template())
