@@ -24,7 +24,7 @@ class Wanted:
 
 
 WANTED = {
-    "kubernetes": Wanted("kubernetes", "plugins", later="The cluster"),
+    "kubernetes": Wanted("kubernetes", "plugins"),
     "aetcd": Wanted("etcd", "state"),
     "protobuf": Wanted("base", "idl"),
     "tenacity": Wanted("base"),
@@ -47,6 +47,7 @@ MODULES = {
 OPTIONAL = {
     "aetcd": "etcd",
     "aiohttp": "http",
+    "kubernetes": "kubernetes",
     "flytekit": "flytekit",
     "flyte": "flyte2",
     "flyteidl2": "flyte2",

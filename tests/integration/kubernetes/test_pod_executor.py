@@ -193,5 +193,5 @@ async def test_a_kubeconfig_that_is_not_there_is_said_in_one_line(cluster: Clust
     async with cluster.engine() as api:
         views = {view.id: view for view in await api.executors()}
         assert "kubeconfig /nowhere/config cannot be used" in views["pod"].problem
-        with pytest.raises(ApiError, match="pod"):
+        with pytest.raises(ApiError, match="no executor takes"):
             await cluster.submit(api, "one", template())
