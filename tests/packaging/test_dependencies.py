@@ -50,6 +50,7 @@ OPTIONAL = {
     "flytekit": "flytekit",
     "flyte": "flyte2",
     "flyteidl2": "flyte2",
+    "pytest": "testing",
     "rich": "terminal",
 }
 
