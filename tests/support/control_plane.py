@@ -52,7 +52,7 @@ def find_programs() -> Path:
 
 
 def die_with_us() -> Sequence[str]:
-    """Return what a command line begins with, where ``setpriv`` is there: what is run ends when the tests are killed."""
+    """Return what a command line begins with, if ``setpriv`` is there: what is run ends when the tests are killed."""
     return ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 
 

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from tests.support.control_plane import ControlPlane, Program, open_control_plane
 from tests.support.go_modules import CannotBuildError, build
+
+
+def find_kwok() -> Path:
+    """
+    Return KWOK, built when nobody did before.
+
+    Raises:
+        CannotBuildError: Says what to install.
+    """
+    return build("kwok", package="sigs.k8s.io/kwok/cmd/kwok") / "kwok"
 
 
 def start_kwok(stack: ExitStack, plane: ControlPlane, *, nodes: int = 3) -> None:
@@ -26,7 +37,7 @@ def start_kwok(stack: ExitStack, plane: ControlPlane, *, nodes: int = 3) -> None
         nodes: How many, of 110 Pods each.
     """
     try:
-        program = build("kwok", package="sigs.k8s.io/kwok/cmd/kwok") / "kwok"
+        program = find_kwok()
     except CannotBuildError as error:
         pytest.fail(f"NO KWOK TO TEST WITH: {error}", pytrace=False)
     command = [str(program), f"--kubeconfig={plane.kubeconfig}", "--manage-all-nodes=true", "--server-address="]

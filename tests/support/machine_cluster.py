@@ -20,15 +20,8 @@ from tests.support.etcd import free_port
 from tests.support.go_modules import CannotBuildError, build
 from tests.support.go_modules import run as run_command
 from tests.support.images import CannotMakeImageError, pause_image
-from tests.support.nodes import (
-    DOMAIN,
-    NAMES_SERVICE,
-    CannotRunNodesError,
-    Network,
-    Node,
-    missing_programs,
-    open_network,
-)
+from tests.support.node_network import CannotRunNodesError, Network, open_network
+from tests.support.nodes import DOMAIN, NAMES_SERVICE, Node, missing_programs
 
 from airscrew.engine.testing.cluster.cluster import Cluster
 from airscrew.engine.testing.cluster.errors import CannotError

@@ -11,9 +11,7 @@ alone (``kubelet.pause``), and get each back. It keeps its disk. It takes root, 
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
-import itertools
 import json
 import os
 import shutil
@@ -22,13 +20,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
+from tests.support.cgroups import make_cgroup, remove_cgroup
 from tests.support.control_plane import FIRST_SERVICE, ControlPlane, Program
-from tests.support.go_modules import cache_folder
+from tests.support.node_network import CannotRunNodesError, Network, ip
 from tests.support.pki import Signed
 
 INIT = Path(__file__).with_name("node_init.py")
@@ -37,105 +36,6 @@ NAMES_SERVICE = str(ipaddress.ip_address(FIRST_SERVICE) + 9)
 PLUGINS = "/usr/lib/cni"
 SOCKET = "/run/containerd/containerd.sock"
 READY_SECONDS = 60.0
-CGROUPS = Path("/sys/fs/cgroup")
-
-
-class CannotRunNodesError(Exception):
-    """This machine cannot hold nodes; the message says what to do about it."""
-
-
-def ip(*arguments: str) -> None:
-    """Run ``ip``."""
-    subprocess.run(["ip", *arguments], check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
-
-
-@dataclass(frozen=True)
-class Network:
-    """
-    The switch between nodes and this machine: 10.N.0.0/24, and 10.N.K.0/24 for the Pods of node K.
-
-    Attributes:
-        number: N; nobody else on this machine uses it.
-    """
-
-    number: int
-
-    @property
-    def host(self) -> str:
-        """This machine, for nodes and Pods."""
-        return f"10.{self.number}.0.1"
-
-    @property
-    def name(self) -> str:
-        """This machine's interface, and the switch's namespace."""
-        return f"aw{self.number}"
-
-    @property
-    def folder(self) -> Path:
-        """For the files of its cluster: where nodes see them, which have a ``/run`` and ``/var/lib`` of their own."""
-        return cache_folder() / f"nodes-{self.number}"
-
-    def node(self, node: int) -> str:
-        """A node's address."""
-        return f"10.{self.number}.0.{10 + node}"
-
-    def pods(self, node: int) -> str:
-        """The addresses of a node's Pods."""
-        return f"10.{self.number}.{node}.0/24"
-
-
-def open_network(stack: ExitStack) -> Network:
-    """
-    Find addresses that nobody uses, lay the switch and make the folder; all of it goes with the stack.
-
-    What a run that was killed has left under the same number goes now.
-
-    Raises:
-        CannotRunNodesError: There are none.
-    """
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    for number in range(210, 251):
-        network = Network(number)
-        lock = stack.enter_context(network.folder.with_suffix(".lock").open("w"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        _remove(network)
-        if not _in_use(number):
-            stack.callback(_remove, network)
-            network.folder.mkdir(mode=0o700)
-            _lay(network)
-            return network
-    raise CannotRunNodesError("all of 10.210.0.0/16 to 10.250.0.0/16 are in use on this machine")
-
-
-def _in_use(number: int) -> bool:
-    done = subprocess.run(["ip", "-j", "route", "show", "table", "all"], check=True, capture_output=True, text=True)
-    ours = ipaddress.ip_network(f"10.{number}.0.0/16")
-    for route in json.loads(done.stdout):
-        with suppress(ValueError):  # "default", and addresses of the other family
-            if ours.overlaps(ipaddress.ip_network(route.get("dst", ""), strict=False)):
-                return True
-    return False
-
-
-def _lay(network: Network) -> None:
-    name = network.name
-    ip("netns", "add", name)
-    ip("-n", name, "link", "add", "switch", "type", "bridge")
-    ip("-n", name, "link", "set", "switch", "up")
-    ip("link", "add", name, "type", "veth", "peer", "name", "host", "netns", name)
-    ip("-n", name, "link", "set", "host", "master", "switch", "up")
-    ip("addr", "add", f"{network.host}/24", "dev", name)
-    ip("link", "set", name, "up")
-
-
-def _remove(network: Network) -> None:
-    for what in (("link", "del", network.name), ("netns", "del", network.name)):
-        with suppress(subprocess.CalledProcessError):  # it is not there
-            ip(*what)
-    shutil.rmtree(network.folder, ignore_errors=True)
 
 
 @dataclass
@@ -207,7 +107,7 @@ class Node:
 
     def power_on(self) -> None:
         """Start it, with the disk it had."""
-        _make_cgroup(self.cgroup)
+        make_cgroup(self.cgroup)
         command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
         command += ["--propagation", "slave", sys.executable, "-S", "-E", str(INIT), str(self.folder / "disk")]
         with (self.folder / "init.log").open("ab") as log:
@@ -232,7 +132,7 @@ class Node:
                 stream.close()
         for program in (self.kubelet, self.proxy, self.containerd):
             program.stop(hard=True)
-        _remove_cgroup(self.cgroup)
+        remove_cgroup(self.cgroup)
 
     def cut_off(self) -> None:
         """Part it from the control plane, the other node and this machine; what runs there runs on."""
@@ -404,40 +304,18 @@ version = 2
         }
 
 
-def _trees() -> list[Path]:
-    """Return where control groups are made: one tree, or one for each controller and one without any."""
-    if (CGROUPS / "cgroup.controllers").exists():
-        return [CGROUPS]
-    return [each for each in CGROUPS.iterdir() if (each / "cgroup.procs").exists() and not each.is_symlink()]
-
-
-def _make_cgroup(name: str) -> None:
-    for tree in _trees():
-        (tree / name).mkdir(parents=True, exist_ok=True)
-        parent = (tree / name).parent
-        if tree == CGROUPS:  # one tree: what a group may share out, its parents must hand down
-            for group in (tree, parent, tree / name):
-                controllers = (group / "cgroup.controllers").read_text().split()
-                (group / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in controllers))
-        if (tree / "cpuset.mems").exists():  # an empty set takes no process
-            for file, group in itertools.product(("cpuset.cpus", "cpuset.mems"), (parent, tree / name)):
-                (group / file).write_text((tree / file).read_text())
-
-
-def _remove_cgroup(name: str) -> None:
-    deadline = time.monotonic() + 10
-    for tree in _trees():
-        while (tree / name).exists() and time.monotonic() < deadline:
-            for folder, _, _ in os.walk(tree / name, topdown=False):
-                with suppress(OSError):  # somebody in it has not quite ended
-                    Path(folder).rmdir()
-            time.sleep(0.02)
-        with suppress(OSError):  # another node's are beside it
-            (tree / name).parent.rmdir()
-
-
 def missing_programs() -> list[str]:
     """Return what a node needs and this machine has not."""
-    names = ("containerd", "containerd-shim-runc-v2", "runc", "iptables", "ip", "unshare", "nsenter", "ctr")
+    names = (
+        "containerd",
+        "containerd-shim-runc-v2",
+        "runc",
+        "iptables",
+        "ip",
+        "unshare",
+        "nsenter",
+        "ctr",
+        "debootstrap",
+    )
     missing = [name for name in names if shutil.which(name) is None]
     return missing + ([] if Path(PLUGINS, "ptp").exists() else [f"{PLUGINS}/ptp"])
