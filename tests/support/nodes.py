@@ -6,7 +6,8 @@ of Pods. A switch, in a network namespace of its own too, joins the nodes with t
 and nothing else: no bridge, no packet filter. Pods have addresses that the tests and all nodes reach.
 
 What a node does is up to the test: it can lose its power (``power_off``), its network (``cut_off``) or its kubelet
-alone (``kubelet.pause``), and get each back. It keeps its disk. It takes root, and the Debian packages in ``PACKAGES``.
+alone (``pause_kubelet``), and get each back. It keeps its disk, and a new start is a reboot. It takes root, and the
+programs in ``missing_programs``.
 """
 
 from __future__ import annotations

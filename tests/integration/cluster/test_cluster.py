@@ -63,7 +63,7 @@ def test_a_container_that_takes_more_memory_than_its_limit_is_killed(
 
 
 def test_an_image_that_nobody_loaded_is_not_found(cluster: Cluster, cluster_namespace: str) -> None:
-    cluster.apply(pod("none", "none.invalid/none:1", "true"), cluster_namespace)
+    cluster.apply(pod("none", "127.0.0.1:1/none:1", "true"), cluster_namespace)
 
     path = ".status.containerStatuses[0].state.waiting.reason"
     reasons = {"ErrImagePull", "ImagePullBackOff"}
