@@ -17,6 +17,8 @@ from pathlib import Path
 
 from tests.support.go_modules import cache_folder
 
+NUMBERS = range(220, 251)
+
 
 class CannotRunNodesError(Exception):
     """This machine cannot hold nodes; the message says what to do about it."""
@@ -72,20 +74,22 @@ def open_network(stack: ExitStack) -> Network:
         CannotRunNodesError: There are none.
     """
     cache_folder().mkdir(parents=True, exist_ok=True)
-    for number in range(210, 251):
+    for number in NUMBERS:
         network = Network(number)
         lock = stack.enter_context(network.folder.with_suffix(".lock").open("w"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
-        _remove(network)
+        remove(network)
         if not _in_use(number):
-            stack.callback(_remove, network)
+            stack.callback(remove, network)
             network.folder.mkdir(mode=0o700)
             _lay(network)
             return network
-    raise CannotRunNodesError("all of 10.210.0.0/16 to 10.250.0.0/16 are in use on this machine")
+    raise CannotRunNodesError(
+        f"10.{NUMBERS[0]}.0.0/16 and all up to 10.{NUMBERS[-1]}.0.0/16 are in use on this machine"
+    )
 
 
 def _in_use(number: int) -> bool:
@@ -109,7 +113,8 @@ def _lay(network: Network) -> None:
     ip("link", "set", name, "up")
 
 
-def _remove(network: Network) -> None:
+def remove(network: Network) -> None:
+    """Remove it, and the files of its cluster."""
     for what in (("link", "del", network.name), ("netns", "del", network.name)):
         with suppress(subprocess.CalledProcessError):  # it is not there
             ip(*what)
