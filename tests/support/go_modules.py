@@ -67,7 +67,8 @@ def build(module: str, *, programs: Sequence[str] = (), package: str = ".", flag
 def _build(sources: Path, binary: Path, package: str, flags: str) -> None:
     go = shutil.which("go")
     if go is None:
-        raise CannotBuildError(f"{sources.name} is built with Go, and there is no go: install Go 1.24 or newer")
+        version = (sources / "go.mod").read_text().split("\ngo ", 1)[1].split()[0]
+        raise CannotBuildError(f"{sources.name} is built with Go, and there is no go: install Go {version} or newer")
     made = binary.with_suffix(".new")
     command = [go, "build", "-trimpath", "-ldflags", f"-s -w {flags}".strip(), "-o", str(made), package]
     done = run(command, cwd=sources, env={**os.environ, "CGO_ENABLED": "0"}, seconds=BUILD_SECONDS)

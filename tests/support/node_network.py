@@ -6,10 +6,10 @@ The number of the network is that of the cluster: what a killed run left under i
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
 import json
 import shutil
+import socket
 import subprocess
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -76,10 +76,10 @@ def open_network(stack: ExitStack) -> Network:
     cache_folder().mkdir(parents=True, exist_ok=True)
     for number in NUMBERS:
         network = Network(number)
-        lock = stack.enter_context(network.folder.with_suffix(".lock").open("w"))
+        claim = stack.enter_context(socket.socket(socket.AF_UNIX))
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            claim.bind(f"\0airscrew-{network.name}")  # the kernel frees it when we end, however we do
+        except OSError:
             continue
         remove(network)
         if not _in_use(number):
