@@ -11,12 +11,23 @@ Mark a test, a class or a module with ``virtual_time`` and its async tests and f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
-pytest_plugins = ["tests.support.etcd", "tests.support.control_plane"]
+if TYPE_CHECKING:
+    from airscrew.engine.testing.cluster.cluster import Provider
+
+pytest_plugins = [
+    "airscrew.engine.testing.cluster.pytest_plugin",
+    "tests.support.etcd",
+    "tests.support.control_plane",
+    "tests.support.kwok",
+    "tests.support.cluster_images",
+]
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -36,3 +47,24 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> M
     from airscrew.engine.testing.virtual_time import VirtualTimeLoop
 
     return {"virtual_time": partial(VirtualTimeLoop, **marker.kwargs)}
+
+
+@pytest.fixture(scope="session")
+def cluster_providers(cluster_providers: Sequence[Provider]) -> Sequence[Provider]:
+    """The ways to a cluster that ship, and last one that takes what is in this repository."""
+    from tests.support.machine_cluster import Machine
+
+    return (*cluster_providers, Machine())
+
+
+class _FilesAndTheCluster(LoadFileScheduling):
+    """Hands whole files to the workers, and all folders called ``cluster`` to one: the nodes are started once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "cluster" if "/cluster/" in file else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return _FilesAndTheCluster(config, log) if config.getvalue("dist") == "loadfile" else None

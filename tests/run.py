@@ -12,6 +12,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,6 +57,23 @@ def checks() -> bool:
     return all(verdicts)
 
 
+@contextmanager
+def warming() -> Iterator[None]:
+    """
+    Make what the tests need beside the checks, and go on when both are done.
+
+    A new machine takes minutes to build Kubernetes, and no test may wait that long.
+    """
+    command = [sys.executable, "-m", "tests.support.warm"]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as made:
+        try:
+            yield
+        finally:
+            print("== programs and images for the tests", flush=True)
+            print(made.communicate()[0], end="", flush=True)
+
+
 def tests(*arguments: str) -> bool:
     """Run pytest; its own output is the last that is shown."""
     return run("tests", ["pytest", "-q", *arguments], quiet=False)
@@ -66,7 +85,8 @@ def main() -> int:
         return 0 if checks() else 1
     if "--unit" in sys.argv:
         return 0 if tests("tests/unit", "-n", "2") else 1
-    sound = checks()
+    with warming():
+        sound = checks()
     if not sound:
         print("A check above has failed: this run fails, whatever the tests say.", flush=True)
     done = tests("-n", "2", "--dist", "loadfile")

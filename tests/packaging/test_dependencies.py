@@ -51,6 +51,7 @@ OPTIONAL = {
     "flytekit": "flytekit",
     "flyte": "flyte2",
     "flyteidl2": "flyte2",
+    "pytest": "testing",
     "rich": "terminal",
 }
 

@@ -51,6 +51,11 @@ def find_programs() -> Path:
     return build("kubernetes", programs=PROGRAMS, flags=flags)
 
 
+def die_with_us() -> Sequence[str]:
+    """Return what a command line begins with, if ``setpriv`` is there: what is run ends when the tests are killed."""
+    return ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+
+
 @dataclass
 class Program:
     """
@@ -71,7 +76,7 @@ class Program:
         """Start it."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                list(self.command),
+                [*die_with_us(), *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -121,7 +126,7 @@ class ControlPlane:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.authority = Authority(self.folder / "pki")
-        self.etcd = EtcdServer(binary=find_binary(), folder=self.folder / "etcd")
+        self.etcd = EtcdServer(binary=find_binary(), folder=self.folder / "etcd", runner=die_with_us())
         self.kubeconfig = self.kubeconfig_for("admin", "kubernetes-admin", "system:masters")
         self._account_key = write_key(self.folder / "pki" / "accounts.key")
         self._client = ssl.create_default_context(cafile=str(self.authority.cert))

@@ -35,39 +35,42 @@ def kept_folder(name: str, *sources: bytes) -> Path:
     return cache_folder() / f"{name}-{hashlib.sha256(b''.join(sources)).hexdigest()[:16]}"
 
 
-def build(module: str, *, programs: Sequence[str] = (), flags: str = "") -> Path:
+def build(module: str, *, programs: Sequence[str] = (), package: str = ".", flags: str = "") -> Path:
     """
     Return the folder with a module's programs, built if nobody did before.
 
     Args:
         module: The folder's name in ``tests/cluster``.
         programs: Names that the binary is called by; its module's name for none.
+        package: What is built; a tool of the module has a path of its own.
         flags: More for the linker.
 
     Raises:
         CannotBuildError: Says why.
     """
     sources = MODULES / module
-    folder = kept_folder(module, *((sources / name).read_bytes() for name in ("go.sum", "main.go")), flags.encode())
+    files = [file for name in ("go.sum", "main.go") if (file := sources / name).exists()]
+    folder = kept_folder(module, *(file.read_bytes() for file in files), flags.encode())
     names = programs or (module,)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one of several pytest workers builds, the others wait
         binary = folder / f"{module}.bin"
         if not binary.exists():
-            _build(sources, binary, flags)
+            _build(sources, binary, package, flags)
     for name in names:
         with suppress(FileExistsError):
             (folder / name).symlink_to(binary.name)
     return folder
 
 
-def _build(sources: Path, binary: Path, flags: str) -> None:
+def _build(sources: Path, binary: Path, package: str, flags: str) -> None:
     go = shutil.which("go")
     if go is None:
-        raise CannotBuildError(f"{sources.name} is built with Go, and there is no go: install Go 1.24 or newer")
+        version = (sources / "go.mod").read_text().split("\ngo ", 1)[1].split()[0]
+        raise CannotBuildError(f"{sources.name} is built with Go, and there is no go: install Go {version} or newer")
     made = binary.with_suffix(".new")
-    command = [go, "build", "-trimpath", "-ldflags", f"-s -w {flags}".strip(), "-o", str(made), "."]
+    command = [go, "build", "-trimpath", "-ldflags", f"-s -w {flags}".strip(), "-o", str(made), package]
     done = run(command, cwd=sources, env={**os.environ, "CGO_ENABLED": "0"}, seconds=BUILD_SECONDS)
     if done:
         raise CannotBuildError(f"go build of {sources.name} failed: {done}")
