@@ -19,6 +19,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
@@ -136,6 +137,20 @@ def delete(uri: str) -> None:
     """Delete a file; nothing happens when there is none."""
     with _classified(uri):
         local_path(uri).unlink(missing_ok=True)
+
+
+def delete_below(uri: str) -> None:
+    """
+    Delete a folder and all that is in it; nothing happens when there is none.
+
+    Raises:
+        LocationError: It is the root of the file system.
+    """
+    path = local_path(uri)
+    if path == Path(path.anchor):
+        raise LocationError(f"{shown(uri)} is the whole machine: name a folder")
+    with _classified(uri), suppress(FileNotFoundError):
+        rmtree(path)
 
 
 def _entry(base: str, item: os.DirEntry[str]) -> Entry | None:
