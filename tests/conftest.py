@@ -16,7 +16,7 @@ from functools import partial
 
 import pytest
 
-pytest_plugins = ["tests.support.etcd", "tests.support.control_plane"]
+pytest_plugins = ["tests.support.etcd", "tests.support.control_plane", "tests.support.object_stores"]
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
