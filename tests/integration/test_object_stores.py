@@ -140,9 +140,14 @@ async def test_many_are_listed_and_deleted_below_a_location_and_nothing_beside(s
 
     assert len(await storage.list(f"{base}/d")) == 1100
 
+    below = await storage.list_below(f"{base}/d")
+    assert [entry.name for entry in below] == [*(f"{number:04}" for number in range(1100)), "deep/er"]
+    assert (below[-1].uri, below[-1].size) == (f"{base}/d/deep/er", 1)
+
     await storage.delete_below(f"{base}/d")
     await storage.delete_below(f"{base}/d/")
 
+    assert await storage.list_below(f"{base}/d") == []
     assert await storage.list(f"{base}/d") == []
     assert not await storage.exists(f"{base}/d/deep/er")
     assert await storage.exists(f"{base}/da")

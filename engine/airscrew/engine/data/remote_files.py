@@ -11,7 +11,7 @@ Guarantees:
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,9 +22,11 @@ from airscrew.engine.data.remote_stores import RemoteStores
 from airscrew.engine.data.remote_uri import Place, parse_remote
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
-DELETED_AT_ONCE = 1000
+AT_ONCE = 1000
+"""Objects that are listed, and deleted, by one request."""
 
 
 class RemoteFiles:
@@ -92,6 +94,15 @@ class RemoteFiles:
         named = [(one["path"].rpartition("/")[2], one["size"]) for one in listing["objects"]]
         return [Entry(name, f"{base}/{name}", size) for name, size in sorted(named) if name]
 
+    async def entries_below(self, uri: str) -> list[Entry]:
+        """List the files below a location by their paths from there; none when there is nothing."""
+        place, base = parse_remote(uri), uri.rstrip("/")
+        prefix = f"{place.key}/" if place.key else ""
+        with self._asked(place, lists=True) as store:
+            found = [one async for chunk in _all_below(store, prefix) for one in chunk]
+        named = sorted((one["path"].removeprefix(prefix), one["size"]) for one in found)
+        return [Entry(name, f"{base}/{name}", size) for name, size in named if name]
+
     async def delete(self, uri: str) -> None:
         """Delete a file; nothing happens when there is none."""
         place = _file(uri)
@@ -105,14 +116,9 @@ class RemoteFiles:
         Raises:
             LocationError: It is a whole bucket.
         """
-        import obstore
-
         place = _file(uri)
         with self._asked(place, lists=True) as store:
-            chunks = obstore.list(  # pyright: ignore[reportUnknownMemberType] - Arrow, untyped
-                store, f"{place.key}/", chunk_size=DELETED_AT_ONCE
-            )
-            async for chunk in chunks:
+            async for chunk in _all_below(store, f"{place.key}/"):
                 await _delete(store, [one["path"] for one in chunk])
 
     @contextmanager
@@ -122,6 +128,14 @@ class RemoteFiles:
             yield self._stores.store(place.container)
         except Exception as error:  # noqa: BLE001 - not chained: its text may hold a signature
             raise classify(error, place, lists=lists, writes=writes) from None
+
+
+def _all_below(store: ObjectStore, prefix: str) -> AsyncIterator[Sequence[ObjectMeta]]:
+    import obstore
+
+    return obstore.list(  # pyright: ignore[reportUnknownMemberType] - Arrow, untyped
+        store, prefix or None, chunk_size=AT_ONCE
+    )
 
 
 async def _delete(store: ObjectStore, keys: list[str]) -> None:

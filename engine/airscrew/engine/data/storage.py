@@ -15,7 +15,7 @@ Guarantees:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from random import Random
@@ -166,6 +166,18 @@ class Storage:
         if self._inline_bytes:
             return local_files.entries(prefix)
         return await self._read_again(partial(local_files.entries, prefix), prefix)
+
+    async def list_below(self, prefix: str) -> Sequence[Entry]:
+        """
+        List the files below a location, however deep, each by its path from there; none when nothing lies there.
+
+        Raises:
+            StorageUnavailableError: Ask again later.
+            PermanentError: It cannot be listed.
+        """
+        if is_local(prefix):
+            return await self._read_again(partial(local_files.entries_below, prefix), prefix)
+        return await self._again(partial(self._remote.entries_below, prefix), prefix)
 
     async def delete(self, uri: str) -> None:
         """
