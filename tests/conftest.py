@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.support.control_plane",
     "tests.support.kwok",
     "tests.support.cluster_images",
+    "tests.support.object_stores",
 ]
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]

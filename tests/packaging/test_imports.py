@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.packaging.tree import run
 
-HEAVY = ("grpc", "google.protobuf", "flyteidl", "yaml", "fsspec", "aiohttp", "rich", "msgspec", "asyncio", "tenacity")
+HEAVY = ("grpc", "google.protobuf", "flyteidl", "yaml", "obstore", "aiohttp", "rich", "msgspec", "asyncio", "tenacity")
 
 PROGRAM = """
 import json, sys
@@ -41,7 +41,7 @@ def heavy(names: set[str]) -> set[str]:
 def test_help_and_version_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     names = loaded_by(tmp_path, *arguments)
 
-    assert heavy(names) & {"grpc", "google.protobuf", "flyteidl", "yaml", "fsspec", "aiohttp", "rich"} == set()
+    assert heavy(names) & {"grpc", "google.protobuf", "flyteidl", "yaml", "obstore", "aiohttp", "rich"} == set()
 
 
 def test_help_of_the_root_loads_none_of_the_engine(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_help_of_the_root_loads_none_of_the_engine(tmp_path: Path) -> None:
 def test_a_list_without_state_loads_no_wire_library(tmp_path: Path) -> None:
     names = loaded_by(tmp_path, "list")
 
-    assert heavy(names) & {"grpc", "flyteidl", "fsspec", "aiohttp"} == set()
+    assert heavy(names) & {"grpc", "flyteidl", "obstore", "aiohttp"} == set()
 
 
 def test_help_writes_nothing(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ CLOSURE = {
     "cachetools",
     "click",
     "flyteidl",
-    "fsspec",
+    "obstore",
     "googleapis-common-protos",  # of flyteidl
     "grpcio",
     "msgspec",

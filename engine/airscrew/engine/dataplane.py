@@ -21,7 +21,7 @@ from airscrew.engine.controller.ports import AttemptPlace, Outcome
 from airscrew.engine.data.access import AttemptData
 from airscrew.engine.data.data_uri import MAX_INLINE_BYTES, encode_data_uri
 from airscrew.engine.data.environment import ProcessIdentity, make_environment
-from airscrew.engine.data.errors import FileMissingError, LocationError, StorageError, shown
+from airscrew.engine.data.errors import FileMissingError, LocationError, StorageError, StorageUnavailableError, shown
 from airscrew.engine.data.local_files import is_local, local_path
 from airscrew.engine.data.locations import execution_prefix, plan_locations
 from airscrew.engine.data.outputs import (
@@ -211,11 +211,14 @@ class LocalDataPlane:
 
         Raises:
             UsageError: Names the variable, the expected and the given type, or the location that cannot be read.
+            StorageUnavailableError: The storage is away for now; the same may be submitted again.
         """
         data = request.inputs
         if request.input_uri:
             try:
                 data = await self.storage.read(request.input_uri)
+            except StorageUnavailableError:
+                raise
             except (StorageError, PermanentError) as error:
                 raise UsageError(f"the inputs cannot be read: {error}") from error
         try:

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 from airscrew.engine.clock import Clock, SystemClock
 from airscrew.engine.config import EngineSettings, WorkKind, WorkScope
 from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
-from airscrew.engine.data.remote_files import options_from_environment
 from airscrew.engine.data.secrets import open_secrets
 from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
@@ -181,7 +180,7 @@ async def make_data(settings: EngineSettings, store: Store, stack: AsyncExitStac
     secrets = settings.secrets
     return LocalDataPlane(
         store=store,
-        storage=await stack.enter_async_context(Storage(options=options_from_environment(os.environ))),
+        storage=await stack.enter_async_context(Storage()),
         base=settings.data_uri,
         work_base=str(settings.home_path / "work"),
         secrets=open_secrets(secrets.providers, env_prefix=secrets.env_prefix, directory=secrets.directory),

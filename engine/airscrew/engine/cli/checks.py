@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airscrew.engine.api.model import ExecutorView
     from airscrew.engine.config import EngineSettings
 
-LIBRARIES = ("grpcio", "protobuf", "flyteidl", "msgspec", "fsspec")
+LIBRARIES = ("grpcio", "protobuf", "flyteidl", "msgspec", "obstore")
 SDKS = {"flytekit": "flytekit", "flyte": "flyte2"}
 MIN_PYTHON = (3, 11)
 MIN_FREE_BYTES = 1 << 30

@@ -7,5 +7,5 @@ environment of a task's processes (``environment``), what an attempt left behind
 in a ``futures.pb`` (``futures``). Pure decisions are apart from reading and writing.
 
 Nothing here MUST know the controller, the state machine or a plugin; nothing may write a secret's value anywhere; and
-nothing may import fsspec, protobuf or flyteidl before it is called: the command line starts without them.
+nothing may import obstore, protobuf or flyteidl before it is called: the command line starts without them.
 """

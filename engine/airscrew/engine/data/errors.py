@@ -7,7 +7,6 @@ What can go wrong with files at URIs; each class says what its catcher does next
 ``PermanentError`` (``engine.errors``)
   ``StorageDeniedError``      the engine may not read or write there
   ``LocationError``           the URI can never be read or written, as it is
-    ``MissingExtraError``     its scheme needs a library that is not installed; also a ``UsageError``
   ``SizeExceededError``       larger than the limit (code ``OutputSizeExceeded``)
 
 A URI in a message carries no query and no user: both may hold credentials.
@@ -18,7 +17,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit, urlunsplit
 
 from airscrew.engine.errors import PermanentError
-from airscrew.idl.errors import AirscrewError, ErrorKind, UsageError
+from airscrew.idl.errors import AirscrewError, ErrorKind
 
 SHOWN_URI_LIMIT = 300
 
@@ -49,10 +48,6 @@ class LocationError(PermanentError):
         super().__init__(message, code="BadLocation", kind=ErrorKind.USER)
 
 
-class MissingExtraError(LocationError, UsageError):
-    """The library for the URI's scheme is not installed; the message says how to install it."""
-
-
 class SizeExceededError(PermanentError):
     """
     A file is larger than the limit.
@@ -81,5 +76,11 @@ def shown(uri: str) -> str:
             parts = urlsplit(uri)
         except ValueError:
             return "a URI that cannot be read"
-        uri = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        uri = urlunsplit((parts.scheme, _without_user(parts.scheme, parts.netloc), parts.path, "", ""))
     return uri if len(uri) <= SHOWN_URI_LIMIT else f"{uri[:SHOWN_URI_LIMIT]}..."
+
+
+def _without_user(scheme: str, authority: str) -> str:
+    user, _, host = authority.rpartition("@")
+    is_container = scheme in {"abfs", "abfss"} and user and not set(user) & set(":@")
+    return authority if is_container else host

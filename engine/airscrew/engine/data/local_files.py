@@ -19,6 +19,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
@@ -132,10 +133,44 @@ def entries(uri: str) -> list[Entry]:
     return sorted((entry for entry in found if entry is not None), key=lambda entry: entry.name)
 
 
+def entries_below(uri: str) -> list[Entry]:
+    """List the files below a folder by their paths from there, links to folders apart; none when there is none."""
+    base, root = uri.rstrip("/"), local_path(uri)
+    found: list[Entry] = []
+    with _classified(uri):
+        for folder, _, names in os.walk(root, onerror=_raise_unless_gone):
+            for name in names:
+                path = Path(folder, name)
+                with suppress(FileNotFoundError):  # it went away since
+                    if path.is_file() and not name.endswith(_UNFINISHED):
+                        below = path.relative_to(root).as_posix()
+                        found.append(Entry(below, _below(base, below), path.stat().st_size))
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
 def delete(uri: str) -> None:
     """Delete a file; nothing happens when there is none."""
     with _classified(uri):
         local_path(uri).unlink(missing_ok=True)
+
+
+def delete_below(uri: str) -> None:
+    """
+    Delete a folder and all that is in it; nothing happens when there is none.
+
+    Raises:
+        LocationError: It is the root of the file system.
+    """
+    path = local_path(uri)
+    if path == Path(path.anchor):
+        raise LocationError(f"{shown(uri)} is the whole machine: name a folder")
+    with _classified(uri), suppress(FileNotFoundError):
+        rmtree(path)
 
 
 def _entry(base: str, item: os.DirEntry[str]) -> Entry | None:

@@ -106,7 +106,9 @@ class Submitter:
         except StoreBusyError as error:
             raise ApiError("unavailable", f"this engine has lost the store; submit the same again: {error}") from error
         except StorageUnavailableError as error:
-            raise ApiError("unavailable", f"the inputs cannot be kept; submit the same again: {error}") from error
+            raise ApiError(
+                "unavailable", f"the inputs are out of reach for now; submit the same again: {error}"
+            ) from error
         except (StoreError, AirscrewError) as error:
             raise ApiError("failed", str(error)) from error
 

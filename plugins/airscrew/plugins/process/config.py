@@ -16,7 +16,7 @@ INHERITED = (
     "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_*", "TZ", "PATH", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
     "SSL_CERT_*", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY",
     "HTTPS_PROXY", "NO_PROXY", "CUDA_*", "NVIDIA_*", "AWS_*", "FLYTE_AWS_*", "GOOGLE_*", "AZURE_*",
-    "FLYTE_AZURE_*",
+    "FLYTE_AZURE_*", "STORAGE_EMULATOR_HOST",
 )  # fmt: skip
 """What a task gets of the engine's own environment: its user, its language, its path, and access to storage."""
 

@@ -81,4 +81,4 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
 
     loaded = set(done.stderr.split())
-    assert not loaded & {"asyncio", "grpc", "google.protobuf", "flyteidl", "yaml", "rich", "fsspec", "msgspec"}
+    assert not loaded & {"asyncio", "grpc", "google.protobuf", "flyteidl", "yaml", "rich", "obstore", "msgspec"}

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 MODULES = ["access", "catalog", "environment", "futures", "locations", "outputs", "render", "secrets", "storage"]
-LIBRARIES = {"fsspec", "google.protobuf", "flyteidl", "tenacity"}
+LIBRARIES = {"obstore", "google.protobuf", "flyteidl", "tenacity"}
 
 
 def test_the_command_line_starts_without_the_libraries_of_the_data_plane() -> None:

@@ -48,7 +48,7 @@ async def run(verb: str, job: LoaderJob, ready_path: str = READY_PATH) -> tuple[
     try:
         if verb == "upload":
             await _end_of_task(ready_path)
-        async with Storage(options=job.storage, max_bytes=job.max_file_bytes, timeout=CALL_TIMEOUT) as storage:
+        async with Storage(max_bytes=job.max_file_bytes, timeout=CALL_TIMEOUT) as storage:
             await (download(job, storage) if verb == "download" else upload(job, storage))
     except TaskFailedError as error:
         return Code.TASK_ERROR, str(error)

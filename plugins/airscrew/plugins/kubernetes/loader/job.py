@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -62,7 +62,6 @@ class LoaderJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         wire: The form of ``inputs.pb`` and ``outputs.pb``.
         outputs: The types of the outputs: ``core.LiteralType``, base64.
         downloads_values: Whether every input becomes a file, beside the file with all of them.
-        storage: Options of file systems by scheme.
         max_file_bytes: What no file may exceed.
     """
 
@@ -75,7 +74,6 @@ class LoaderJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wire: str = WireForm.FLYTE1.value
     outputs: dict[str, str] = {}
     downloads_values: bool = True
-    storage: dict[str, dict[str, Any]] = {}
     max_file_bytes: int = 256 * 1024 * 1024
 
     def encode(self) -> str:

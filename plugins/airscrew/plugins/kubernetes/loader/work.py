@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airscrew.engine.data.storage import Storage
 from airscrew.idl.literals import decode_literal_map, encode_literal_map
@@ -48,7 +46,7 @@ async def download(job: LoaderJob, storage: Storage) -> None:
     for name in sorted(inputs) if job.downloads_values else ():
         for path, content in planned(inside(root, name), inputs[name]):
             if isinstance(content, Remote):
-                await _fetch(storage, content, path, job.storage)
+                await _fetch(storage, content, path)
             else:
                 await asyncio.to_thread(_write, path, content)
     for file, summary in summaries(inputs, data, job.form).items():
@@ -76,22 +74,13 @@ async def upload(job: LoaderJob, storage: Storage) -> None:
     await storage.write(f"{job.output_prefix}/{OUTPUTS_FILE}", data)
 
 
-async def _fetch(storage: Storage, content: Remote, path: Path, options: Mapping[str, Mapping[str, object]]) -> None:
+async def _fetch(storage: Storage, content: Remote, path: Path) -> None:
     if not content.is_folder:
         await asyncio.to_thread(_write, path, await storage.read(content.uri))
         return
     await asyncio.to_thread(path.mkdir, parents=True, exist_ok=True)
-    for below in await asyncio.to_thread(_files_below, content.uri, options):
-        data = await storage.read(f"{content.uri.rstrip('/')}/{below}")
-        await asyncio.to_thread(_write, _inside_all(path, below), data)
-
-
-def _files_below(uri: str, options: Mapping[str, Mapping[str, object]]) -> list[str]:
-    """List the files of a folder, with all folders in it; each by its path from there."""
-    core: Any = import_module("fsspec.core")  # it has no types
-    system, path = core.url_to_fs(uri, **options.get(uri.partition("://")[0], {}))
-    base = str(path).rstrip("/")
-    return sorted(str(name).removeprefix(base).lstrip("/") for name in system.find(base))
+    for entry in await storage.list_below(content.uri):
+        await asyncio.to_thread(_write, _inside_all(path, entry.name), await storage.read(entry.uri))
 
 
 def _inside_all(root: Path, below: str) -> Path:

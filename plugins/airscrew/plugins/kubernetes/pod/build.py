@@ -169,7 +169,6 @@ def loader_job(source: SourcePod, template: TaskTemplate, locations: Locations, 
         wire=template.wire.value,
         outputs=encode_types(template.interface.outputs),
         downloads_values=source.data_config.download_mode != NO_DOWNLOAD,
-        storage=config.loader.storage,
         max_file_bytes=config.loader.max_file_bytes,
     )
 

@@ -86,8 +86,8 @@ class Loader(_Section, frozen=True, kw_only=True):
         requests: What each of its containers asks for.
         limits: What they are held to.
         env: Variables for it, without secrets.
-        env_from_secret: A Secret that holds its access to the storage, as variables; no other container sees it.
-        storage: Options of file systems by scheme, without secrets.
+        env_from_secret: A Secret that holds its access to the storage, endpoints too, as variables; no other container
+            sees it.
         max_file_bytes: What no file may exceed: each one is held in memory.
         upload_timeout: Seconds that it has for uploads once the task is over; the Pod's grace period.
     """
@@ -98,7 +98,6 @@ class Loader(_Section, frozen=True, kw_only=True):
     limits: dict[str, str] = msgspec.field(default_factory=lambda: {"cpu": "500m", "memory": "512Mi"})
     env: dict[str, str] = {}
     env_from_secret: str = ""
-    storage: dict[str, Tree] = {}
     max_file_bytes: int = 256 * 1024 * 1024
     upload_timeout: int = 3600
 

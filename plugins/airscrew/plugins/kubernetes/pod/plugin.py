@@ -5,7 +5,7 @@ The plugin of Pods: what is asked of the cluster and of storage on the way to a 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -53,7 +53,7 @@ class PodPlugin(KubernetesPlugin[PodView]):
 
     def __init__(self) -> None:
         self._config = PodConfig()
-        self._templates = TTLCache[tuple[str, str], "bytes | None"](1024, TEMPLATE_SECONDS)
+        self._templates: MutableMapping[tuple[str, str], bytes | None] = TTLCache(1024, TEMPLATE_SECONDS)
 
     @override
     def configure(self, config: Mapping[str, object]) -> None:
