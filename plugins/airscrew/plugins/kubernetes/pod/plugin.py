@@ -33,6 +33,8 @@ TEMPLATE_SECONDS = 30.0
 LOG_LIMIT = 16 * 1024 * 1024
 LOG_FILE = "log.txt"
 
+_Templates = MutableMapping[tuple[str, str], "bytes | None"]
+
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a look at a Pod needs of its template."""
@@ -53,7 +55,7 @@ class PodPlugin(KubernetesPlugin[PodView]):
 
     def __init__(self) -> None:
         self._config = PodConfig()
-        self._templates: MutableMapping[tuple[str, str], bytes | None] = TTLCache(1024, TEMPLATE_SECONDS)
+        self._templates: _Templates = TTLCache[tuple[str, str], "bytes | None", float](1024, TEMPLATE_SECONDS)
 
     @override
     def configure(self, config: Mapping[str, object]) -> None:
