@@ -45,6 +45,7 @@ class ObjectStore:
         name: ``s3``, ``gs`` or ``abfs``.
         command: What is run.
         folder: Where its files and its log are.
+        host: The address that it listens on.
         port: Where it listens.
         base: The URI of its bucket.
         environ: What the environment says to whoever may read and write there.
@@ -57,6 +58,7 @@ class ObjectStore:
     name: str
     command: list[str]
     folder: Path
+    host: str = "127.0.0.1"
     port: int
     base: str
     environ: Mapping[str, str]
@@ -98,7 +100,7 @@ class ObjectStore:
             process.wait()
 
     def _answers(self) -> bool:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = HTTPConnection(self.host, self.port, timeout=5)
         try:
             connection.request("GET", self.ready)
             connection.getresponse().read()
@@ -109,14 +111,15 @@ class ObjectStore:
         return True
 
 
-def start_s3(folder: Path) -> ObjectStore:
+def start_s3(folder: Path, host: str = "127.0.0.1") -> ObjectStore:
     port = free_port()
-    endpoint = f"http://127.0.0.1:{port}"
+    endpoint = f"http://{host}:{port}"
     (folder / "objects" / BUCKET).mkdir(parents=True)
     return ObjectStore(
         name="s3",
-        command=[_go_program("s3-server"), f"127.0.0.1:{port}", str(folder)],
+        command=[_go_program("s3-server"), f"{host}:{port}", str(folder)],
         folder=folder,
+        host=host,
         port=port,
         base=f"s3://{BUCKET}",
         environ=_s3_environ(endpoint, SECRET),

@@ -1,0 +1,159 @@
+"""Real flytekit tasks as Pods of real kubelets, their data on S3: the main job on a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flyteidl.core.literals_pb2 import LiteralMap
+from tests.support.object_stores import ObjectStore, start_s3
+
+from airscrew.engine.api.model import EngineApi, ExecutionView, SubmitRequest
+from airscrew.engine.config import EngineSettings, WorkScope
+from airscrew.engine.manager import open_engine
+from airscrew.engine.testing.cluster.cluster import Cluster
+from airscrew.idl.phase import Phase
+
+SDK = Path(__file__).resolve().parents[2] / "sdk"
+
+
+@pytest.fixture(scope="module")
+def s3(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An S3 that Pods reach."""
+    store = start_s3(tmp_path_factory.mktemp("s3") / "s3", cluster.network.host)
+    try:
+        store.start()
+        yield store
+    finally:
+        store.stop()
+
+
+@dataclass
+class Site:
+    """A namespace in which flytekit tasks can run, and an engine over it."""
+
+    cluster: Cluster
+    namespace: str
+    store: ObjectStore
+    image: str
+    home: Path
+
+    def prepare(self) -> None:
+        """Put the code and the way to S3 where Pods find them."""
+        code = {"plain.py": (SDK / "flows" / "plain.py").read_text(), "__init__.py": '"""Tasks."""\n'}
+        secret = {name: value for name, value in self.store.environ.items() if name.startswith("FLYTE_")}
+        self.cluster.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": code}, self.namespace
+        )
+        self.cluster.apply(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": secret}, self.namespace
+        )
+        container = {
+            "name": "default",
+            "image": "none",
+            "env": [{"name": "PYTHONPATH", "value": "/code"}],
+            "volumeMounts": [{"name": "code", "mountPath": "/code/flows"}],
+        }
+        spec = {"containers": [container], "volumes": [{"name": "code", "configMap": {"name": "code"}}]}
+        template = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "code"}, "template": {"spec": spec}}
+        self.cluster.apply(template, self.namespace)
+
+    @asynccontextmanager
+    async def engine(self) -> AsyncIterator[EngineApi]:
+        config = {
+            "kubeconfig": str(self.cluster.kubeconfig),
+            "pod_template": "code",
+            "default_env_from_secrets": ["s3"],
+            "image_pull_policy": "IfNotPresent",
+        }
+        settings = EngineSettings(
+            home=str(self.home), data_prefix=f"{self.store.base}/{self.namespace}", executors={"pod": config}
+        )
+        async with open_engine(settings, work=WorkScope.everything(), serve_socket=False) as api:
+            yield api
+
+    async def submit(self, api: EngineApi, name: str, task: str, **inputs: int) -> str:
+        request = SubmitRequest(
+            namespace=self.namespace,
+            name=name,
+            template=template_of(task),
+            wire="flyte1",
+            inputs=integers(**inputs),
+            overrides={"container_image": self.image},
+        )
+        return (await api.submit(request)).execution
+
+    def pods(self) -> list[str]:
+        return json.loads(self.cluster.kubectl("get", "pods", "-n", self.namespace, "-o", "json"))["items"]
+
+
+def integers(**values: int) -> bytes:
+    """Write inputs."""
+    literals = LiteralMap()
+    for name, value in values.items():
+        literals.literals[name].scalar.primitive.integer = value
+    return literals.SerializeToString()
+
+
+def template_of(task: str) -> bytes:
+    """Serialise a task as flytekit registers it."""
+    sys.path.insert(0, str(SDK))
+    try:
+        import harness
+
+        return harness.serialize(getattr(harness.load("flows.plain"), task))
+    finally:
+        sys.path.remove(str(SDK))
+
+
+async def end_of(api: EngineApi, name: str, seconds: float = 120.0) -> ExecutionView:
+    """Follow an execution to its end."""
+    async with asyncio.timeout(seconds):
+        async for view in api.watch(name):
+            if view.phase.is_terminal:
+                return view
+    raise AssertionError(name)
+
+
+@pytest.fixture
+def site(
+    cluster: Cluster,
+    cluster_namespace: str,
+    airscrew_image: str,
+    s3: ObjectStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Site:
+    for name, value in s3.environ.items():
+        monkeypatch.setenv(name, value)
+    site = Site(cluster, cluster_namespace, s3, airscrew_image, tmp_path / "home")
+    site.prepare()
+    return site
+
+
+async def test_flytekit_tasks_run_as_pods_to_their_outputs_and_leave_none(site: Site) -> None:
+    async with site.engine() as api:
+        names = [await site.submit(api, f"add-{number}", "add_one", x=number) for number in range(4)]
+        for number, name in enumerate(names):
+            view = await end_of(api, name)
+            assert view.phase is Phase.SUCCESS, view
+            assert (await api.outputs(name)).values == {"o0": number + 1}
+        assert site.pods() == []
+        assert await api.leaks() == []
+
+
+async def test_an_exception_of_the_user_is_told_as_the_users(site: Site) -> None:
+    async with site.engine() as api:
+        view = await end_of(api, await site.submit(api, "refused", "refuse", x=3))
+
+    assert view.phase is Phase.PERMANENT_FAILURE or view.phase.is_failure
+    assert view.error is not None
+    assert "3 is not wanted" in view.error.message
+    assert site.pods() == []
