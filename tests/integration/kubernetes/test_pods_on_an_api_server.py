@@ -236,3 +236,16 @@ async def test_what_only_the_api_server_judges_is_told_in_its_words(environment:
 
     assert caught.value.code == "BadTaskFormat"
     assert "livenessProbe.periodSeconds" in str(caught.value)
+
+
+async def test_a_pod_template_that_may_not_be_read_is_told(
+    environment: Any, control_plane: ControlPlane, kube_namespace: str
+) -> None:
+    named = task(metadata=TaskMetadata(pod_template_name="base"))
+
+    async with environment(kubeconfig=str(control_plane.kubeconfig_for("nobody", "nobody"))) as opened:
+        with pytest.raises(PermanentError) as caught:
+            await opened.attempt(named, namespace=kube_namespace).start()
+
+    assert (caught.value.code, caught.value.kind) == ("Forbidden", ErrorKind.SYSTEM)
+    assert f"may not read PodTemplates in {kube_namespace}" in str(caught.value)
