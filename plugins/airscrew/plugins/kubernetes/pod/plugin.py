@@ -12,8 +12,11 @@ import msgspec
 from cachetools import TTLCache
 from typing_extensions import override
 
+from airscrew.engine.errors import PermanentError, RetryableError
 from airscrew.engine.executor import TaskContext
+from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import TaskInfo
+from airscrew.plugins.kubernetes.api.client import ApiError
 from airscrew.plugins.kubernetes.api.kinds import POD, Kind
 from airscrew.plugins.kubernetes.plugin import Built, ClusterReader, KubernetesPlugin, Look, ObjectPhase
 from airscrew.plugins.kubernetes.pod.build import PodAttempt, TemplateChoice, build_pod, choose_pod_template
@@ -30,10 +33,12 @@ if TYPE_CHECKING:
 
 POD_TEMPLATE = Kind("", "v1", "PodTemplate", "podtemplates")
 TEMPLATE_SECONDS = 30.0
-LOG_LIMIT = 16 * 1024 * 1024
+LOG_LINES = 50_000
+"""Of a log that is longer its end is kept: that is where a failure is told."""
+
 LOG_FILE = "log.txt"
 
-_Templates = MutableMapping[tuple[str, str], "bytes | None"]
+_Templates = MutableMapping[tuple[str, str], bytes]
 
 
 class _Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -52,10 +57,12 @@ class PodPlugin(KubernetesPlugin[PodView]):
     kind = POD
     view_type = PodView
     takes_containers = True
+    grace_seconds = 30
+    """A Pod with a data loader has an hour for its uploads; one that is killed has not."""
 
     def __init__(self) -> None:
         self._config = PodConfig()
-        self._templates: _Templates = TTLCache[tuple[str, str], "bytes | None", float](1024, TEMPLATE_SECONDS)
+        self._templates: _Templates = TTLCache[tuple[str, str], bytes, float](1024, TEMPLATE_SECONDS)
 
     @override
     def configure(self, config: Mapping[str, object]) -> None:
@@ -83,7 +90,7 @@ class PodPlugin(KubernetesPlugin[PodView]):
             generated_name=context.key,
             config=template.config,
         )
-        links = task_links(self._config.logs, (), facts)
+        links = task_links(self._config.logs, template.metadata.log_links, facts)
         settings = _Settings(primary=built.primary, uploads=built.uploads, links=links)
         return Built(manifest=built.manifest, settings=msgspec.to_builtins(settings))
 
@@ -91,10 +98,9 @@ class PodPlugin(KubernetesPlugin[PodView]):
         """Fetch the PodTemplate that is wanted, from the first namespace that has it."""
         for namespace in choice.namespaces if choice.name else ():
             place = (namespace, choice.name)
-            if place not in self._templates:
-                self._templates[place] = await cluster.read_object(POD_TEMPLATE, namespace, choice.name)
-            data = self._templates[place]
-            if data is not None:
+            data = self._templates.get(place) or await _read_pod_template(cluster, *place)
+            if data is not None:  # one that is missing is looked for again: somebody may be about to make it
+                self._templates[place] = data
                 return cast("Mapping[str, object]", msgspec.json.decode(data, type=dict))
         return None
 
@@ -120,10 +126,30 @@ class PodPlugin(KubernetesPlugin[PodView]):
     async def before_deletion(self, context: TaskContext[ObjectState], view: PodView, cluster: ClusterReader) -> None:
         """Keep the log of the task's container beside its outputs: it goes with the Pod."""
         primary = view.metadata.annotations.get("primary_container_name", "")
-        query = {"limitBytes": str(LOG_LIMIT), **({"container": primary} if primary else {})}
+        query = {"tailLines": str(LOG_LINES), **({"container": primary} if primary else {})}
         log = await cluster.read_part(view.metadata.namespace, view.metadata.name, "log", query)
         if log is not None:
             await context.data.write_bytes(f"{context.locations.output_prefix}/{LOG_FILE}", log)
+
+
+async def _read_pod_template(cluster: ClusterReader, namespace: str, name: str) -> bytes | None:
+    """
+    Read a PodTemplate; None when it is not there.
+
+    Raises:
+        PermanentError: The engine may not read it: nothing was created, and asking again does not help.
+        RetryableError: The API server does not say: certainly nothing was created.
+    """
+    try:
+        return await cluster.read_object(POD_TEMPLATE, namespace, name)
+    except ApiError as error:
+        if error.status in {401, 403}:
+            message = f"airscrew may not read PodTemplates in {namespace}: {error}"
+            raise PermanentError(message, code="Forbidden", kind=ErrorKind.SYSTEM) from error
+        raise RetryableError(str(error), code="PodTemplateUnavailable") from error
+    except OSError as error:
+        message = f"PodTemplate {namespace}/{name} cannot be read now: {error}"
+        raise RetryableError(message, code="PodTemplateUnavailable") from error
 
 
 def _attempt(context: TaskContext[ObjectState]) -> PodAttempt:

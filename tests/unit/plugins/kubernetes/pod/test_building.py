@@ -170,6 +170,11 @@ METADATA = [
         expect={"metadata > labels": {"who-is-it": "Ann-Bob-" + "x" * 55, "empty": ""}},
     ),
     Row(
+        name="a label's value that is cut does not end in a dash",
+        template=task(metadata=TaskMetadata(labels={"a": "x" * 62 + "-y"})),
+        expect={"metadata > labels": {"a": "x" * 62}},
+    ),
+    Row(
         name="a key with a domain keeps it, in lower case",
         template=task(metadata=TaskMetadata(labels={"Example.ORG/team": "a", "//": "gone"})),
         expect={"metadata > labels": {"example.org/team": "a"}},

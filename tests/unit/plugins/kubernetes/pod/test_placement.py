@@ -115,6 +115,12 @@ ROWS = [
         expect={"spec > affinity": None, "spec > tolerations": None},
     ),
     Row(
+        name="a device is for the Pod if any of its containers has it",
+        template=pod_task({**PRIMARY, "resources": {"limits": {"gpu": "1"}}}, {"name": "side", "image": "i"}),
+        attempt={"overrides": {"extended_resources": {"gpuAccelerator": {"device": "d"}}}},
+        expect={f"{TERMS} > 0 > matchExpressions": [is_in(DEVICE, "d")]},
+    ),
+    Row(
         name="a partition size is required and tolerated",
         template=wants(partition_size="1g.5gb"),
         expect={

@@ -87,6 +87,12 @@ ROWS = [
         expect={"spec > containers > side > workingDir": "/s", own("workingDir"): "/w"},
     ),
     Row(
+        name="a container of the same name lies over primary too",
+        template=pod_task({"name": "main", "image": IMAGE}, primary="main"),
+        base=pod_template({"name": "primary", "workingDir": "/p", "tty": True}, {"name": "main", "workingDir": "/m"}),
+        expect={"spec > containers > main > workingDir": "/m", "spec > containers > main > tty": True},
+    ),
+    Row(
         name="a container that the task does not have is left out",
         base=pod_template({"name": "other"}),
         expect={"spec > containers > other": None, "spec > containers > 1": None},
