@@ -136,11 +136,19 @@ def _own_wishes(base: Tree) -> Tree:
     found = {key: value for key, value in base.items() if key not in left_out and value != {}}
     for group in ("containers", "initContainers"):
         if group in found:
-            found[group] = [
-                {key: value for key, value in one.items() if key not in _FILLED_IN or value != _FILLED_IN[key]}
-                for one in objects(found, group)
-            ]
+            found[group] = [_own_wishes_of(one) for one in objects(found, group)]
     return found
+
+
+def _own_wishes_of(container: Tree) -> Tree:
+    filled_in = {**_FILLED_IN, "imagePullPolicy": _usual_pull_policy(text(container, "image"))}
+    return {key: value for key, value in container.items() if key not in filled_in or value != filled_in[key]}
+
+
+def _usual_pull_policy(image: str) -> str:
+    """Say what the API server fills in for an image: a tag that moves is looked for each time."""
+    name = image.rpartition("/")[2]
+    return "Always" if "@" not in name and name.partition(":")[2] in {"", "latest"} else "IfNotPresent"
 
 
 def _joined(key: str, lower: list[object], upper: list[object]) -> list[object]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.support.pods import IMAGE, Row, container, own, pod_task, pod_template, table, task
 
 from airscrew.idl.template import TaskMetadata
 from airscrew.plugins.kubernetes.pod.build import TemplateChoice, choose_pod_template
 from airscrew.plugins.kubernetes.pod.config import read_config
+from airscrew.plugins.kubernetes.pod.merge import with_pod_template
 
 NAMED = TaskMetadata(pod_template_name="gpu")
 PRIMARY = {"name": "primary", "image": IMAGE}
@@ -215,3 +217,27 @@ def test_the_task_chooses_before_the_configuration() -> None:
     assert choose_pod_template(task(), "team", config) == TemplateChoice("base", False, ("team", "flyte"))
     assert choose_pod_template(task(), "flyte", config).namespaces == ("flyte",)
     assert not choose_pod_template(task(), "team", read_config({})).name
+
+
+@pytest.mark.parametrize(
+    ("image", "filled_in", "left"),
+    [
+        ("none", "Always", None),
+        ("registry:5000/none:latest", "Always", None),
+        ("registry:5000/none", "Always", None),
+        ("none:1", "IfNotPresent", None),
+        ("none@sha256:00", "IfNotPresent", None),
+        ("none", "Never", "Never"),
+        ("none:1", "Always", "Always"),
+    ],
+)
+def test_the_pull_policy_that_the_api_server_fills_in_is_nobodys_wish(
+    image: str, filled_in: str, left: str | None
+) -> None:
+    pod_template = {
+        "template": {"spec": {"containers": [{"name": "default", "image": image, "imagePullPolicy": filled_in}]}}
+    }
+
+    made = with_pod_template({"containers": [{"name": "primary", "image": "task:1"}]}, pod_template, primary="primary")
+
+    assert made["containers"][0].get("imagePullPolicy") == left
