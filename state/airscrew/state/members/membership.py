@@ -14,8 +14,9 @@ Guarantees:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from typing_extensions import override
@@ -310,12 +311,12 @@ class Membership:
             return
         assert self._beside is not None
         self._busy.add(unit)
-        work = self._take(unit) if taking else self._give(unit, to)
+        work = partial(self._take, unit) if taking else partial(self._give, unit, to)
         self._beside.spawn(self._attempt(unit, work, taking=taking), f"{'take' if taking else 'give'}-{unit}")
 
-    async def _attempt(self, unit: str, work: Coroutine[object, object, None], *, taking: bool) -> None:
+    async def _attempt(self, unit: str, work: Callable[[], Awaitable[None]], *, taking: bool) -> None:
         try:
-            await work
+            await work()
         except StoreError:
             await asyncio.sleep(_RETRY_SECONDS)
         finally:
