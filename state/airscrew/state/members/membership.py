@@ -264,16 +264,16 @@ class Membership:
     def _settle(self) -> None:
         """Bring what it has into line with the claims."""
         for unit in [*self._owned]:
-            if self.table.claims.get(unit, Claim()).owner != self.id:
+            # Another revision means that it was another's in between: what was known of it may be so no more.
+            is_mine = self.table.claims.get(unit, Claim()).owner == self.id
+            if not is_mine or self._owned[unit] != self.table.revision(unit):
                 del self._owned[unit]
                 if self._held is not None:
                     self._held.lost(unit)
         for unit, claim in self.table.claims.items():
-            if claim.owner == self.id and self._owned.get(unit) != self.table.revision(unit):
-                is_new = unit not in self._owned
+            if claim.owner == self.id and unit not in self._owned:
                 self._owned[unit] = self.table.revision(unit)
-                if is_new:
-                    self._begin_unit(unit, given=claim.given)
+                self._begin_unit(unit, given=claim.given)
         self._move()
 
     def _move(self) -> None:
@@ -339,9 +339,10 @@ class Membership:
     async def _give(self, unit: str, to: str) -> None:
         """Give a unit away when all that is under way for it has returned."""
         assert self._held is not None
+        term = self._owned.get(unit)
         await self._held.let_go(unit)
         try:
-            while unit in self._owned:
+            while term is not None and self._owned.get(unit) == term:
                 compares = [*self.compares(unit)]
                 if to:
                     compares.append(Compare(keys.member_key(to), ANY))
@@ -351,7 +352,7 @@ class Membership:
                 except StoreUnavailableError:
                     await asyncio.sleep(_RETRY_SECONDS)
         finally:
-            if unit in self._owned:
+            if term is not None and self._owned.get(unit) == term:
                 await self._held.gained(unit, given=True)
 
     async def _write(self, unit: str, compares: Sequence[Compare], claim: Claim) -> None:

@@ -132,6 +132,20 @@ async def test_a_unit_is_given_away_only_when_its_calls_have_returned(store: Mem
         assert b.owned
 
 
+async def test_a_unit_that_was_anothers_in_between_is_lost_and_begun_anew(store: MemoryStore) -> None:
+    work, key = Work(), keys.claim_key("00")
+    async with member(store, "a", work) as a:
+        before = [*a.compares("00")]
+        mine = await store.get(key)
+        assert mine is not None
+        await store.txn([], [Put(key, b'{"owner":"b"}')])
+        await store.txn([], [Put(key, mine.value)])
+        await elapse(0.1)
+
+        assert work.log[-2:] == ["lost 00", "gained 00"]
+        assert [*a.compares("00")] != before
+
+
 async def test_who_leaves_gives_all_away_before_it_goes(store: MemoryStore) -> None:
     first, second = Work(), Work()
     async with AsyncExitStack() as stack:
