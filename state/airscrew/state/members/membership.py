@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from airscrew.state import keys
 from airscrew.state.beside import Beside
-from airscrew.state.errors import CompactedError, ShardLostError, StoreError, StoreUnavailableError
+from airscrew.state.errors import CompactedError, ShardLostError, StoreError, StoreFullError, StoreUnavailableError
 from airscrew.state.fencing import Fence
 from airscrew.state.members.held import Held
 from airscrew.state.members.nouns import UNITS, Claim, Life
@@ -196,7 +196,7 @@ class Membership:
                 while self._owned:
                     self._moved.clear()
                     await self._moved.wait()
-        except (TimeoutError, StoreUnavailableError):
+        except (TimeoutError, StoreUnavailableError, StoreFullError):
             return False
         return True
 
@@ -349,7 +349,7 @@ class Membership:
                 try:
                     await self._write(unit, compares, Claim(owner=to, since=self._registration.now(), given=True))
                     break
-                except StoreUnavailableError:
+                except (StoreUnavailableError, StoreFullError):
                     await asyncio.sleep(_RETRY_SECONDS)
         finally:
             if term is not None and self._owned.get(unit) == term:
