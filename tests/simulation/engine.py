@@ -261,7 +261,9 @@ class Engines:
         self.away.append(life)
         stands_still = plan.end is not End.PARTITION
         life.has_stood_still |= stands_still
-        life.is_paused, life.is_cut_off = stands_still, not stands_still
+        life.is_paused = stands_still
+        life.is_mute = not stands_still and world.plan.is_shared and bool(life.number % 2)
+        life.is_cut_off = not stands_still and not life.is_mute
         world.fault("life paused" if stands_still else "life cut off")
         world.story.add("== LEFT", f"life {life.number} {'stands still' if stands_still else 'is cut off'}")
         world.loop.call_later(plan.away, self._come_back, life, context=world.context)
@@ -269,7 +271,7 @@ class Engines:
     def _come_back(self, life: EngineLife) -> None:
         if life.dead:
             return
-        life.is_cut_off = False
+        life.is_cut_off = life.is_mute = False
         if life.plan.site:
             life.visits_left, life.trace = life.plan.count, tracer(life.plan.site, life.visit)
         self.world.loop.resume(life)

@@ -39,6 +39,7 @@ class EngineLife(Life):
         over: Called when it dies or ends.
         why: How it ended.
         is_cut_off: Whether it does not reach the store.
+        is_mute: Whether its signs of life do not reach the store, and no news reaches it; all else does.
         has_owned: Whether it has ever held the store's lock.
         stop: Asks it to end orderly.
         membership: What it is among others; None for an engine alone.
@@ -57,6 +58,7 @@ class EngineLife(Life):
     over: list[Callable[[], None]] = field(default_factory=list)
     why: str = ""
     is_cut_off: bool = False
+    is_mute: bool = False
     has_owned: bool = False
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     membership: Membership | None = None
