@@ -262,7 +262,7 @@ class Engines:
         stands_still = plan.end is not End.PARTITION
         life.has_stood_still |= stands_still
         life.is_paused = stands_still
-        life.is_mute = not stands_still and world.plan.is_shared and bool(life.number % 2)
+        life.is_mute = not stands_still and world.plan.is_shared and bool(life.number % 4)
         life.is_cut_off = not stands_still and not life.is_mute
         world.fault("life paused" if stands_still else "life cut off")
         world.story.add("== LEFT", f"life {life.number} {'stands still' if stands_still else 'is cut off'}")

@@ -19,7 +19,6 @@ from tests.simulation.store import FaultyStore
 
 from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import Committer
-from airscrew.engine.controller.controller import Controller
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ownership import SharedOwner
 from airscrew.engine.controller.shards import OpenShards
@@ -31,7 +30,6 @@ from airscrew.engine.outbox import Outbox
 from airscrew.engine.service.submission import Submitter
 from airscrew.state.errors import StoreError
 from airscrew.state.fencing import FencedStore
-from airscrew.state.members import Membership
 from airscrew.state.records import Stage
 from airscrew.state.store import Delete, KeyValue, Put
 
@@ -130,10 +128,6 @@ async def _get_stale(self: Any, key: str) -> KeyValue | None:
     return None if before is None else replace(found, value=before[1].value, mod_revision=before[0])
 
 
-async def _tell_nobody(self: Any, *arguments: Any) -> None:
-    del self, arguments
-
-
 async def _wait_for_nothing(self: Any, shard: int) -> None:
     del self, shard
 
@@ -172,8 +166,6 @@ MUTATIONS: dict[str, tuple[_Patch, ...]] = {
     "linearizable reads": ((FaultyStore, "get", _get_stale),),
     "the term of the lock on every write": ((FencedStore, "txn", _txn_unfenced),),
     "the claim of the shard on every write": ((SharedOwner, "compares", _compare_nothing),),
-    "no call without certainty": ((Membership, "is_certain", True),),
-    "the sweep for a start that came late": ((Controller, "_ask_for_a_sweep", _tell_nobody),),
     "turns end before their shard is given": ((OpenShards, "quiet", _wait_for_nothing),),
 }
 

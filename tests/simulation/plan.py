@@ -182,8 +182,8 @@ _ENDS_SHARED = (
     *(End.WRITE_BEFORE, End.WRITE_AFTER, End.WRITE_LATE, End.CALL, End.CREATE, End.TIME, End.POWER),
     *[End.STOP] * 3,
     *[End.PAUSE] * 3,
-    *[End.HOLD] * 5,
-    *[End.PARTITION] * 3,
+    *[End.HOLD] * 6,
+    *[End.PARTITION] * 6,
 )
 _SHARED_SHARE = 0.35
 

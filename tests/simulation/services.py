@@ -24,6 +24,7 @@ CALL_SECONDS = 10.0
 LATE_SECONDS = 10.0
 """How long after that a request may still arrive."""
 
+ENDLESS_SECONDS = 1e7
 TELL_SECONDS = 60.0
 """How long a former owner may take to tell the new one of a start that came late."""
 
@@ -306,6 +307,8 @@ class Service:
         self.world.story.add(self.name, f"makes {job.id} for {execution}, key {key}")
         if job.late_of:
             self.world.fault("a former owner's start arrives")
+            if made:
+                job.seconds = ENDLESS_SECONDS  # a twin that nobody kills is to be seen at the end
         twin = bool(made) and (job.is_straggler or (len(made) == 1 and made[0].is_straggler))
         if twin:
             self.world.limit("a request later than settle made a twin")
