@@ -26,6 +26,7 @@ SIMULATED = (
         f"engine/airscrew/engine/{name}"
         for name in (
             "core.py",
+            "sharing.py",
             "children.py",
             "taskcache.py",
             "timebase.py",
@@ -35,6 +36,7 @@ SIMULATED = (
             "controller/commit.py",
             "controller/controller.py",
             "controller/host.py",
+            "controller/shards.py",
             "controller/turn.py",
             "controller/watchdog.py",
             "outbox/outbox.py",
@@ -50,21 +52,21 @@ SIMULATED = (
         )
     ),
     "state/airscrew/state/lease_lock.py",
+    "state/airscrew/state/members/joining.py",
+    "state/airscrew/state/members/membership.py",
+    "state/airscrew/state/members/registration.py",
+    "state/airscrew/state/members/table.py",
     "state/airscrew/state/fencing.py",
 )
 """What a simulation runs; the rest of engine and state talks to files, sockets, other stores or people."""
 
 _THREADS = "on a loop and a thread of its own, which tests/unit/engine/test_host.py and the faults have for real"
-_MEMBERS = "only where several engines share a store by members and claims, which is not simulated"
+_MIXED = "only where one engine would have a store for itself that others share, which is not simulated"
 
 BEYOND = {
-    ("_sweep", ""): _MEMBERS,
-    ("_call_executor", "self._sweep"): _MEMBERS,
-    ("_ask_for_a_sweep", ""): _MEMBERS,
-    ("_take_turn", "self._ask_for_a_sweep"): _MEMBERS,
-    ("close_shard", ""): _MEMBERS,
-    ("open_shard", ""): _MEMBERS,
-    ("_refuse_beside_members", "self.release"): _MEMBERS,
+    ("_refuse_beside_members", "self.release"): _MIXED,
+    ("_refuse_beside", ""): _MIXED,
+    ("_put_anew", "self._refuse_beside"): _MIXED,
     ("_isolate", ""): _THREADS,
     ("_initialise", ""): _THREADS,
     ("_wait_until_idle", ""): _THREADS,

@@ -17,7 +17,7 @@ from typing import TypeVar
 from tests.simulation.crash_sites import tracer
 from tests.simulation.executors import KINDS, Promises
 from tests.simulation.files import SimulatedStorage
-from tests.simulation.plan import LEASE_SECONDS, End, LifePlan
+from tests.simulation.plan import LEASE_SECONDS, End, LifePlan, Plan
 from tests.simulation.services import Service
 from tests.simulation.store import FaultyStore
 from tests.simulation.world import SECRET, EngineLife, World
@@ -35,7 +35,8 @@ from airscrew.engine.taskcache import StoreTaskCache
 from airscrew.engine.timebase import BootClock
 from airscrew.state.errors import StoreBusyError, StoreError
 from airscrew.state.lease_lock import hold_engine
-from airscrew.state.records import PhaseEvent
+from airscrew.state.members import Member, join
+from airscrew.state.records import SCHEMA_VERSION, PhaseEvent
 from airscrew.state.store import Store
 
 T = TypeVar("T")
@@ -121,7 +122,8 @@ class Engines:
         promises: What executors check.
         services: By executor id.
         sinks: Where events go.
-        current: The life that people ask.
+        dice: Whom people ask.
+        running: The life of each engine that people ask, by the engine's number.
         away: Lives that were left and still live.
     """
 
@@ -130,15 +132,41 @@ class Engines:
     promises: Promises
     services: dict[str, Service]
     sinks: list[KeepingSink]
-    current: EngineLife | None = None
+    dice: Random
+    running: dict[int, EngineLife] = field(default_factory=dict)
     away: list[EngineLife] = field(default_factory=list)
 
-    async def run(self, lives: Sequence[LifePlan]) -> None:
+    async def run(self, plan: Plan) -> None:
+        """Run the engines, each one life after the other; ends when each has stopped."""
+        async with asyncio.TaskGroup() as group:
+            for engine, lives in enumerate((plan.lives, *plan.others)):
+                group.create_task(self._run_lives(engine, lives))
+
+    async def _run_lives(self, engine: int, lives: Sequence[LifePlan]) -> None:
         """Run one life after the other, the last one until it is asked to stop; one that cannot begin comes again."""
+        if engine:
+            await asyncio.sleep(self.dice.choice((0.0, 5.0, 40.0)) * self.dice.random())
         for plan in lives:
-            while not await self._live(plan):  # noqa: ASYNC110 - a supervisor that starts it again
+            while not await self._live(engine, plan):  # noqa: ASYNC110 - a supervisor that starts it again
                 await asyncio.sleep(RESTART_SECONDS)
             await asyncio.sleep(plan.pause)
+
+    def is_settled(self) -> bool:
+        """Tell whether the last life of each engine runs, and no other one."""
+        engines = 1 + len(self.world.plan.others)
+        lives = self.running.values()
+        return not self.away and len(lives) == engines and all(_is_last_and_up(life) for life in lives)
+
+    def stop(self) -> None:
+        """Ask all to end."""
+        for life in self.running.values():
+            if not life.dead:
+                life.stop.set()
+
+    def _up(self) -> EngineLife | None:
+        """Choose an engine that answers."""
+        up = [life for life in self.running.values() if not life.dead and life.core is not None]
+        return self.dice.choice(up) if len(up) > 1 else next(iter(up), None)
 
     async def ask(self, question: Callable[[Core], Awaitable[T]]) -> T:
         """
@@ -148,8 +176,8 @@ class Engines:
             EngineDownError: None runs, or it died before it answered.
             ApiError: It refused.
         """
-        life = self.current
-        if life is None or life.dead or life.core is None:
+        life = self._up()
+        if life is None:
             raise EngineDownError
         loop, done = self.world.loop, self.world.loop.create_future()
 
@@ -174,7 +202,7 @@ class Engines:
             raise error
         return value  # type: ignore[return-value]
 
-    async def _live(self, plan: LifePlan) -> bool:
+    async def _live(self, engine: int, plan: LifePlan) -> bool:
         """Run one life; False when it could not begin."""
         world = self.world
         number = len(world.lives) + 1
@@ -193,9 +221,10 @@ class Engines:
 
         life.over.append(end)
         world.story.add("== LIFE", lambda: f"{number} begins: {plan}")
-        self.current = life
+        self.running[engine] = life
         task = world.loop.create_task(self._engine(life), name=f"life-{number}", context=life.context)
         task.add_done_callback(end, context=world.context)
+        life.on_hold = lambda: (self._leave(life), end())[0]
         timer = world.loop.call_later(min(plan.seconds, 1e7), self._time_is_up, life, end, context=world.context)
         await over
         timer.cancel()
@@ -230,8 +259,11 @@ class Engines:
         """Let a life stand still, or cut it off from the store, and come back later; its successor begins meanwhile."""
         world, plan = self.world, life.plan
         self.away.append(life)
-        stands_still = plan.end is End.PAUSE
-        life.is_paused, life.is_cut_off = stands_still, not stands_still
+        stands_still = plan.end is not End.PARTITION
+        life.has_stood_still |= stands_still
+        life.is_paused = stands_still
+        life.is_mute = not stands_still and world.plan.is_shared and bool(life.number % 4)
+        life.is_cut_off = not stands_still and not life.is_mute
         world.fault("life paused" if stands_still else "life cut off")
         world.story.add("== LEFT", f"life {life.number} {'stands still' if stands_still else 'is cut off'}")
         world.loop.call_later(plan.away, self._come_back, life, context=world.context)
@@ -239,11 +271,13 @@ class Engines:
     def _come_back(self, life: EngineLife) -> None:
         if life.dead:
             return
-        life.is_cut_off = False
+        life.is_cut_off = life.is_mute = False
         if life.plan.site:
             life.visits_left, life.trace = life.plan.count, tracer(life.plan.site, life.visit)
         self.world.loop.resume(life)
         self.world.story.add("== BACK", f"life {life.number}; life {self.world.owner} has the lock")
+        if self.world.plan.is_shared and life.number % 2:
+            life.stop.set()  # a member again, and it leaves in order
         self.world.loop.call_later(AFTERLIFE_SECONDS, self._switch_off, life, context=self.world.context)
 
     def _switch_off(self, life: EngineLife) -> None:
@@ -269,13 +303,19 @@ class Engines:
             store: Store = self.store
             if self.world.plan.is_locked:
                 store = await stack.enter_async_context(hold_engine(self.store, seconds=LEASE_SECONDS))
-            core = await stack.enter_async_context(open_core(await self._parts(life, store)))
+            clock = LoopClock()
+            clock.wall_offset = life.plan.wall_offset
+            if self.world.plan.is_shared:
+                me = Member(id=life.member, schema=SCHEMA_VERSION)
+                members = join(self.store, me, monotonic=clock.monotonic, now=clock.now, seconds=LEASE_SECONDS)
+                life.membership = await stack.enter_async_context(members)
+            core = await stack.enter_async_context(open_core(await self._parts(life, store, clock)))
             life.core = core
             await life.stop.wait()
             self.world.story.add("== STOP", f"life {life.number} drains")
         await life.registry.close()
 
-    async def _parts(self, life: EngineLife, store: Store) -> CoreParts:
+    async def _parts(self, life: EngineLife, store: Store, clock: LoopClock) -> CoreParts:
         world = self.world
         random = Random(f"{world.seed} engine {life.number}")
         secrets = Secrets([EnvironmentSecrets({"_FSEC_TOKEN": SECRET})])
@@ -291,8 +331,6 @@ class Engines:
         for kind in KINDS:
             registry.register(kind(self.promises, self.services[kind.id], life.plan.plugin_version))
         life.registry = registry
-        clock = LoopClock()
-        clock.wall_offset = life.plan.wall_offset
         return CoreParts(
             store=store,
             registry=registry,
@@ -305,8 +343,13 @@ class Engines:
             policy=POLICY,
             workers=life.plan.workers,
             drain_seconds=15.0,
+            membership=life.membership,
             watched=False,
         )
+
+
+def _is_last_and_up(life: EngineLife) -> bool:
+    return not life.dead and life.core is not None and life.plan.end is End.STOP and not life.plan.count
 
 
 def _told(error: BaseException | None) -> str:

@@ -18,7 +18,7 @@ import msgspec
 from tests.simulation.history import History
 from tests.simulation.services import CALL_SECONDS, SETTLE_SECONDS, WINDOW_SECONDS, BusyError, Mode, Service
 from tests.simulation.work import outputs, plan
-from tests.simulation.world import SECRET, World
+from tests.simulation.world import SECRET, EngineLife, World, unit_of
 
 from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, Updated
 from airscrew.engine.data.errors import StorageUnavailableError
@@ -41,6 +41,7 @@ from airscrew.engine.executor import (
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import Phase
 from airscrew.idl.template import TaskTemplate
+from airscrew.state.members import LEADER
 
 
 class State1(msgspec.Struct, frozen=True):
@@ -82,6 +83,7 @@ class Promises:
         self.history = history
         self.at_work: Counter[tuple[int, str]] = Counter()
         self.found: set[int] = set()
+        history.on_given = self._given
 
     @contextmanager
     def call(self, method: str, context: TaskContext[Any], state: State | None = None) -> Iterator[None]:
@@ -91,6 +93,7 @@ class Promises:
         mark = (life.number, execution)
         self.at_work[mark] += 1
         world.story.add(execution, lambda: f"{method}({'' if state is None else msgspec.json.encode(state).decode()})")
+        self._is_the_owner(life, method, execution)
         if self.at_work[mark] > 1:
             world.violate(f"two calls at once for {execution}, the second one is {method}")
         try:
@@ -100,9 +103,26 @@ class Promises:
         finally:
             self.at_work[mark] -= 1
 
+    def _is_the_owner(self, life: EngineLife, method: str, execution: str) -> None:
+        """Nobody calls who knows, or could know, that another one has the execution."""
+        world = self.world
+        if life.membership is None or not world.is_former(life, execution):
+            return
+        unit = unit_of(execution)
+        if not life.membership.owns(unit):
+            world.violate(f"8: life {life.number} begins {method} of {execution} and knows that {unit} is another's")
+        elif not life.has_stood_still:
+            world.violate(f"8: life {life.number} begins {method} of {execution}: {unit} is {world.claims.get(unit)}'s")
+
+    def _given(self, sender: int, unit: str) -> None:
+        busy = [name for (life, name), calls in self.at_work.items() if calls and life == sender]
+        for name in busy:
+            if unit != LEADER and unit_of(name) == unit:
+                self.world.violate(f"8: life {sender} gives {unit} away during a call for {name}")
+
     def _is_the_last(self, method: str, context: TaskContext[Any], state: State) -> None:
         execution = str(context.execution)
-        if self.world.is_former(self.world.life()):
+        if self.world.is_former(self.world.life(), execution):
             self.world.limit("a former owner called an executor")
             return  # its services are cut off from it: it changes nothing outside
         key, written = self.history.state(execution)

@@ -8,7 +8,7 @@ that a life has learned is in the next thing that it writes; an event has one co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,11 +19,14 @@ from airscrew.idl.ids import attempt_key
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
 from airscrew.state.lease_lock import TERM_KEY
+from airscrew.state.members import shard_unit
+from airscrew.state.members.nouns import read_claim
 from airscrew.state.records import Options, PhaseEvent, Record, Stage, decode_options, decode_record
 from airscrew.state.store import Delete, Operation, Put
 
 _events = msgspec.json.Decoder(list[PhaseEvent])
 _secret = SECRET.encode()
+_CLAIMS = keys.claim_key("")
 
 ENDS_OVER_A_RETRY = frozenset({Phase.ABORTED, Phase.PERMANENT_FAILURE})
 
@@ -44,6 +47,7 @@ class History:
         answered: Which life had the answer to the start of an attempt.
         shown: The id of the event of every report that was ever written, with the name of its execution.
         installation: Part of every key.
+        on_given: Told of the life that gives a unit away, and of the unit.
     """
 
     world: World
@@ -56,6 +60,7 @@ class History:
     answered: dict[str, int] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     installation: str = ""
+    on_given: Callable[[int, str], None] = lambda _sender, _unit: None
 
     def is_pruned(self, name: str, uid: str = "") -> bool:
         """Tell whether an execution of that name, and of that UID when one is given, was forgotten."""
@@ -68,11 +73,7 @@ class History:
 
     def tap(self, revision: int, operations: Sequence[Operation], sender: int) -> None:
         """Take note of a transaction, and of the life that sent it; 0 for a stranger."""
-        world = self.world
-        if any(isinstance(one, Put) and one.key == TERM_KEY for one in operations):
-            self._taken_over(sender)
-        elif sender and world.plan.is_locked and sender != world.owner:
-            world.violate(f"8: life {sender} has written after life {world.owner} took the lock: {operations[0]}")
+        self._judge_sender(sender, operations)
         for operation in operations:
             if isinstance(operation, Delete) and operation.key.startswith(keys.RECORDS):
                 self._forgotten(str(keys.execution_of(operation.key)))
@@ -92,6 +93,44 @@ class History:
                 self.installation = value.decode()
             elif key.startswith(keys.REQUESTS):
                 self.world.story.add("request", lambda: f"{key} {value.decode()}")  # noqa: B023 - called at once
+
+    def _judge_sender(self, sender: int, operations: Sequence[Operation]) -> None:
+        world = self.world
+        if world.plan.is_shared:
+            if sender:
+                self._judge_member(sender, operations)
+            for one in operations:
+                if isinstance(one, Put) and one.key.startswith(_CLAIMS):
+                    self._claimed(sender, one)
+        elif any(isinstance(one, Put) and one.key == TERM_KEY for one in operations):
+            self._taken_over(sender)
+        elif sender and world.plan.is_locked and sender != world.owner:
+            world.violate(f"8: life {sender} has written after life {world.owner} took the lock: {operations[0]}")
+
+    def _judge_member(self, sender: int, operations: Sequence[Operation]) -> None:
+        """What an owner writes, nobody else does."""
+        world = self.world
+        for one in operations:
+            is_record = isinstance(one, Put) and one.key.startswith(keys.RECORDS)
+            # A person strikes off what is left of an execution that is gone; an owner does so with the record.
+            is_ledger = isinstance(one, Put | Delete) and one.key.startswith(keys.LEDGER) and len(operations) > 1
+            if not is_record and not is_ledger:
+                continue
+            owner = world.claims.get(shard_unit(keys.shard_of(one.key)), "nobody")
+            if owner != world.lives[sender - 1].member:
+                world.violate(f"8: life {sender} has written {one.key}, which is {owner}'s")
+
+    def _claimed(self, sender: int, claim: Put) -> None:
+        world = self.world
+        unit, owner = claim.key.removeprefix(_CLAIMS), read_claim(claim.value)
+        before = world.claims.get(unit, "")
+        world.claims[unit] = owner.owner
+        if owner.given:
+            world.fault("unit given")
+            self.on_given(sender, unit)
+        elif before and not world.lives[int(before[1:]) - 1].dead:
+            world.fault("unit taken over from a life that runs on")
+        world.story.add("claim", f"{unit}: {before or '-'} -> {owner.owner or '-'}{' given' if owner.given else ''}")
 
     def _taken_over(self, sender: int) -> None:
         world = self.world

@@ -84,7 +84,9 @@ def _jobs(world: World, services: list[Service], ledger: dict[str, LedgerEntry],
             entry = ledger.get(job.key)
             if not job.is_live(now) or job.key in cleared:
                 continue
-            if service.is_unknown_twin(job):
+            if service.is_untold(job):
+                world.limit("a late start of which nobody could tell runs on")
+            elif service.is_unknown_twin(job):
                 world.limit("a twin that nobody listed runs on")
             elif entry is None or entry.state is not LedgerState.UNKNOWN:
                 world.violate(f"2: {job.id} of {job.execution} is live after its end; ledger: {entry}")

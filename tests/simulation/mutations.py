@@ -20,6 +20,8 @@ from tests.simulation.store import FaultyStore
 from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import Committer
 from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.ownership import SharedOwner
+from airscrew.engine.controller.shards import OpenShards
 from airscrew.engine.controller.turn import Turns
 from airscrew.engine.executor import Findable
 from airscrew.engine.machine import Finalize, JobGone, JobStillThere, KillJob, Start, begin
@@ -126,6 +128,15 @@ async def _get_stale(self: Any, key: str) -> KeyValue | None:
     return None if before is None else replace(found, value=before[1].value, mod_revision=before[0])
 
 
+async def _wait_for_nothing(self: Any, shard: int) -> None:
+    del self, shard
+
+
+def _compare_nothing(self: Any, *arguments: Any) -> Any:
+    del self, arguments
+    return []
+
+
 def _sync_later(self: Any) -> None:
     written = len(self.log)
 
@@ -154,6 +165,8 @@ MUTATIONS: dict[str, tuple[_Patch, ...]] = {
     "acknowledgement only after the sync": ((Disk, "sync", _sync_later),),
     "linearizable reads": ((FaultyStore, "get", _get_stale),),
     "the term of the lock on every write": ((FencedStore, "txn", _txn_unfenced),),
+    "the claim of the shard on every write": ((SharedOwner, "compares", _compare_nothing),),
+    "turns end before their shard is given": ((OpenShards, "quiet", _wait_for_nothing),),
 }
 
 

@@ -4,6 +4,7 @@ What a seed means: how much goes wrong, when lives end and how, what is submitte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from random import Random
@@ -34,6 +35,7 @@ class End(Enum):
     TIME = "at a time"
     STOP = "by an orderly stop"
     PAUSE = "it stands still for longer than its lease, and goes on when another one has taken over"
+    HOLD = "it stands still with its Nth request for a new job unsent, and sends it when another one has taken over"
     PARTITION = "it is cut off from the store for longer than its lease, and runs on all the time"
     POWER = "with the power, before its Nth write is acknowledged: what the disk had not synced may be gone"
     SITE = "before it comes to a chosen await for the Nth time"
@@ -53,7 +55,7 @@ class LifePlan:
         plugin_version: Which version of the plugins it has.
         workers: How many turns it takes at once.
         site: The await at which it ends, for ``End.SITE`` and ``End.WAIT``.
-        away: How long it is paused or cut off, for ``End.PAUSE`` and ``End.PARTITION``.
+        away: How long it is paused or cut off, for ``End.PAUSE``, ``End.HOLD`` and ``End.PARTITION``.
         machine: Where it runs: another machine has another boot clock and another wall clock.
         wall_offset: How far that machine's wall clock is off.
     """
@@ -72,7 +74,7 @@ class LifePlan:
     @property
     def leaves(self) -> bool:
         """Whether the next life begins while this one still lives."""
-        return self.end in {End.PAUSE, End.PARTITION}
+        return self.end in {End.PAUSE, End.HOLD, End.PARTITION}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,7 @@ class Plan:
     Attributes:
         calm_after: When nothing goes wrong any more.
         lives: The lives of the engine, one after the other; one that only leaves overlaps with the next.
+        others: The lives of further engines that share the store with it as members; empty for an engine alone.
         rates: How often what goes wrong.
         outages: When the store is away.
         full: When it has no room.
@@ -126,6 +129,12 @@ class Plan:
     executions: int
     kinds: tuple[str, ...] = ()
     eagerness: float = 1.0
+    others: tuple[tuple[LifePlan, ...], ...] = ()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several engines share the store as members."""
+        return bool(self.others)
 
 
 def _rate(random: Random, *choices: float) -> float:
@@ -154,9 +163,12 @@ _COUNTS = {
     End.TIME: (1, 1),
     End.STOP: (1, 1),
     End.PAUSE: (1, 1),
+    End.HOLD: (1, 4),
     End.PARTITION: (1, 1),
     End.POWER: (1, 60),
 }
+
+_BY_WRITES = frozenset({End.STEP, End.WRITE_BEFORE, End.WRITE_AFTER, End.WRITE_LATE, End.POWER})
 
 _ENDS = (
     *[End.STEP] * 4,
@@ -165,6 +177,16 @@ _ENDS = (
 )
 _ENDS_LOCKED = (*_ENDS, *[End.PAUSE] * 5, *[End.PARTITION] * 3)
 
+_ENDS_SHARED = (
+    *[End.STEP] * 2,
+    *(End.WRITE_BEFORE, End.WRITE_AFTER, End.WRITE_LATE, End.CALL, End.CREATE, End.TIME, End.POWER),
+    *[End.STOP] * 3,
+    *[End.PAUSE] * 3,
+    *[End.HOLD] * 6,
+    *[End.PARTITION] * 6,
+)
+_SHARED_SHARE = 0.35
+
 WALL_OFFSETS = (0.0, 2.0, -2.0)
 """How far the wall clocks of machines are off: what they agree on within is said in the guarantees."""
 
@@ -172,8 +194,8 @@ CLOCKS_APART = max(WALL_OFFSETS) - min(WALL_OFFSETS)
 """By so much a ``settle`` that goes on over a take-over may be shorter."""
 
 
-def _life(random: Random, end_of_faults: float, *, is_locked: bool) -> LifePlan:
-    end = random.choice(_ENDS_LOCKED if is_locked else _ENDS)
+def _life(random: Random, end_of_faults: float, ends: Sequence[End]) -> LifePlan:
+    end = random.choice(ends)
     low, high = _COUNTS[end]
     return LifePlan(
         end=end,
@@ -196,6 +218,9 @@ _VISITS = (1, 1, 1, 2, 4, 10)
 """At which visit of a chosen await a life ends."""
 
 
+_OF_MEMBERS = ("/members/", "/sharing.py", "/shards.py")
+
+
 def aim(plan: Plan, random: Random) -> Plan:
     """Let every life of every second plan end at an await of the source: rare ones are else hardly ever met."""
     if random.random() < 0.5:
@@ -209,7 +234,7 @@ def aim(plan: Plan, random: Random) -> Plan:
 def _aimed(life: LifePlan, calm_after: float, random: Random) -> LifePlan:
     """Let a life end at an await; one that leaves comes to it after it has come back."""
     if life.leaves and random.random() < 0.5:
-        near = [site for site in simulated_sites() if "lease_lock" in site]
+        near = [site for site in simulated_sites() if any(name in site for name in ("lease_lock", "/members/"))]
         return replace(life, site=random.choice(near), count=1)
     return replace(
         life,
@@ -223,8 +248,11 @@ def _aimed(life: LifePlan, calm_after: float, random: Random) -> LifePlan:
 def _bring_near(plan: Plan, site: str, random: Random) -> Plan:
     """Let happen more often what leads to a chosen await."""
     rates = plan.rates
+    if any(name in site for name in _OF_MEMBERS) and not plan.is_shared:
+        plan = replace(share(plan, random), lives=plan.lives)
     match site.rpartition(":")[0].rpartition("/")[2]:
         case "lease_lock.py":
+            plan = replace(plan, others=())
             begins = [random.uniform(5.0, plan.calm_after) for _ in range(2)]
             outages = tuple((begin, begin + LEASE_SECONDS * random.uniform(1.1, 3.0)) for begin in begins)
             rates = replace(rates, write_refused=random.choice((0.05, 0.3)))
@@ -257,15 +285,31 @@ def _bring_near(plan: Plan, site: str, random: Random) -> Plan:
 
 def plan_of(seed: int) -> Plan:
     """Draw the plan of a seed."""
-    return aim(draw_plan(Random(f"{seed} plan")), Random(f"{seed} sites"))
+    plan, members = draw_plan(Random(f"{seed} plan")), Random(f"{seed} members")
+    if members.random() < _SHARED_SHARE:
+        plan = share(plan, members)
+    return aim(plan, Random(f"{seed} sites"))
 
 
-def draw_plan(random: Random) -> Plan:
-    """Draw a plan."""
-    calm_after = random.uniform(*CALM_AFTER)
-    is_locked = random.random() < 0.4
-    lives = tuple(_life(random, calm_after, is_locked=is_locked) for _ in range(random.choice((1, 1, 2, 2, 3, 4))))
-    last = LifePlan(
+def share(plan: Plan, random: Random) -> Plan:
+    """Let several engines share the store: two or three at once, each with lives of its own."""
+    tracks = [_track(plan.calm_after, random) for _ in range(random.choice((2, 2, 3)))]
+    kinds = random.choice(((), ("listed",), ("listed", "keyed", "blind", "listed")))
+    return replace(plan, is_locked=False, lives=tracks[0], others=tuple(tracks[1:]), kinds=kinds)
+
+
+def _track(calm_after: float, random: Random) -> tuple[LifePlan, ...]:
+    lives = [_life(random, calm_after, _ENDS_SHARED) for _ in range(random.choice((1, 1, 2)))]
+    lives = [
+        # Each write that takes a shard counts as well.
+        replace(life, count=life.count * random.choice((1, 4, 8))) if life.end in _BY_WRITES else life
+        for life in lives
+    ]
+    return (*lives, _last_life(random))
+
+
+def _last_life(random: Random) -> LifePlan:
+    return LifePlan(
         end=End.STOP,
         count=0,
         seconds=float("inf"),
@@ -274,9 +318,17 @@ def draw_plan(random: Random) -> Plan:
         workers=random.choice((1, 3, 8)),
         **_machine(random),
     )
+
+
+def draw_plan(random: Random) -> Plan:
+    """Draw a plan."""
+    calm_after = random.uniform(*CALM_AFTER)
+    is_locked = random.random() < 0.4
+    ends = _ENDS_LOCKED if is_locked else _ENDS
+    lives = tuple(_life(random, calm_after, ends) for _ in range(random.choice((1, 1, 2, 2, 3, 4))))
     return Plan(
         calm_after=calm_after,
-        lives=(*lives, last),
+        lives=(*lives, _last_life(random)),
         rates=Rates(
             write_lost=_rate(random, 0.0, 0.01, 0.03, 0.1),
             write_refused=_rate(random, 0.0, 0.01, 0.05),

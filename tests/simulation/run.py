@@ -16,7 +16,6 @@ from tests.simulation.executors import KINDS, Promises
 from tests.simulation.history import History
 from tests.simulation.invariants import check_all
 from tests.simulation.loop import SimulationStuckError
-from tests.simulation.plan import End
 from tests.simulation.services import Service
 from tests.simulation.store import FaultyStore
 from tests.simulation.users import Users
@@ -108,14 +107,14 @@ class _Simulation:
         self.services = {kind.id: Service(world, f"svc-{kind.id}", kind.mode) for kind in KINDS}
         self.sinks = [KeepingSink(world, "steady", shaky=False), KeepingSink(world, "shaky", shaky=True)]
         promises = Promises(world, self.history)
-        self.engines = Engines(world, self.store, promises, self.services, self.sinks)
+        self.engines = Engines(world, self.store, promises, self.services, self.sinks, Random(f"{world.seed} asked"))
         self.cleared = False
         self.users = Users(world, self.engines, self.history, Random(f"{world.seed} users"))
 
     async def run(self) -> None:
         world = self.world
         async with asyncio.TaskGroup() as group:
-            engines = group.create_task(self.engines.run(world.plan.lives))
+            engines = group.create_task(self.engines.run(world.plan))
             users = group.create_task(self.users.run())
             await asyncio.sleep(world.plan.calm_after)
             world.calm = True
@@ -135,11 +134,8 @@ class _Simulation:
         await check_all(world, self.store, self.history, self.users, services, self.sinks, cleared=self.cleared)
 
     async def _is_still(self) -> bool:
-        """Tell whether the last life runs and nothing is left to do."""
-        life = self.engines.current
-        if self.engines.away:
-            return False
-        if life is None or life.dead or life.core is None or life.plan.end is not End.STOP or life.plan.count:
+        """Tell whether the last lives run and nothing is left to do."""
+        if not self.engines.is_settled():
             return False
         records = self.history.records
         if any(name not in records or records[name].stage is not Stage.DONE for name in self.history.options):
@@ -148,8 +144,6 @@ class _Simulation:
         return not events.items
 
     async def _stop(self, engines: asyncio.Task[None]) -> None:
-        life = self.engines.current
-        if life is not None and not life.dead:
-            life.stop.set()
+        self.engines.stop()
         async with asyncio.timeout(600):
             await engines

@@ -24,6 +24,10 @@ CALL_SECONDS = 10.0
 LATE_SECONDS = 10.0
 """How long after that a request may still arrive."""
 
+ENDLESS_SECONDS = 1e7
+TELL_SECONDS = 60.0
+"""How long a former owner may take to tell the new one of a start that came late."""
+
 HIDDEN_SECONDS = 6.0
 """How long a new job may be missing from lists."""
 
@@ -91,6 +95,7 @@ class Job:
     plan: str
     uid: str = ""
     is_straggler: bool = False
+    late_of: int = 0
     is_listed_twice: bool = False
     cancelled_at: float = float("inf")
     forgotten: bool = False
@@ -135,10 +140,20 @@ class Service:
         pair = self.of(job.key)
         return len(pair) > 1 and any(one.is_straggler for one in pair) and not job.is_listed_twice
 
+    def _late_of(self, life: Any, execution: str) -> int:
+        """Name the life that stood still and sends its start when another one has the execution; 0 for none."""
+        is_late = life is not None and life.has_stood_still and life.membership is not None
+        return life.number if is_late and self.world.is_former(life, execution) else 0
+
+    def is_untold(self, job: Job) -> bool:
+        """Tell whether a job was made for a former owner that was killed before it could tell of it."""
+        return bool(job.late_of) and self.world.lives[job.late_of - 1].died_at < job.created_at + TELL_SECONDS
+
     async def create(self, key: str, execution: str, uid: str, spec: dict[str, Any]) -> dict[str, Any]:
         """Make a job."""
+        life = self.world.life()
         return await self._request(
-            "create", key, _CREATE_FAULTS, lambda late: self._create(key, execution, uid, spec, late)
+            "create", key, _CREATE_FAULTS, lambda late: self._create(key, execution, uid, spec, late, life)
         )
 
     async def get(self, job: str) -> dict[str, Any] | None:
@@ -264,7 +279,9 @@ class Service:
         self._deliver(self.world.dice.random() * 3.0, effect, Fault.STRAGGLER if is_later else Fault.LATE)
         return self.world.dice.choice((None, Fault.LOST_REPLY, Fault.HANG, Fault.HANG))
 
-    def _create(self, key: str, execution: str, uid: str, spec: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
+    def _create(
+        self, key: str, execution: str, uid: str, spec: dict[str, Any], fault: Fault | None, life: Any
+    ) -> dict[str, Any]:
         now = self.world.loop.time()
         made = self.of(key)
         if self.mode is Mode.KEYED and made:
@@ -284,16 +301,23 @@ class Service:
             plan=str(spec.get("plan", "")),
             uid=uid,
             is_straggler=fault is Fault.STRAGGLER,
+            late_of=self._late_of(life, execution),
         )
         self.jobs[job.id] = job
         self.world.story.add(self.name, f"makes {job.id} for {execution}, key {key}")
+        if job.late_of:
+            self.world.fault("a former owner's start arrives")
+            if made:
+                job.seconds = ENDLESS_SECONDS  # a twin that nobody kills is to be seen at the end
         twin = bool(made) and (job.is_straggler or (len(made) == 1 and made[0].is_straggler))
         if twin:
             self.world.limit("a request later than settle made a twin")
+        elif made and (job.late_of or any(one.late_of for one in made)):
+            self.world.limit("a former owner's start made a twin")
         elif made:
             self.world.violate(f"1: {self.name} made {job.id} for {execution}, whose attempt has {made[0].id} already")
         others = [one for one in self.jobs.values() if one.uid == uid and one.key != key and one.is_live(now)]
-        live = [one.id for one in others if not self.is_unknown_twin(one)]
+        live = [one.id for one in others if not self.is_unknown_twin(one) and not job.late_of and not one.late_of]
         if live:
             self.world.violate(f"1: {job.id} and {live[0]} of {execution} are live at once")
         return self._told(job)

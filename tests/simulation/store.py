@@ -88,13 +88,18 @@ class FaultyStore:
     async def watch(self, start: str, end: str, *, from_revision: int) -> AsyncIterator[Sequence[Event]]:
         world = self.world
         self._reach()
-        if self._is_away():
+        if self._is_away() or self._is_mute():
             raise StoreUnavailableError("no connection, on purpose")
         async for whole in self.inner.watch(start, end, from_revision=from_revision):
             if world.chance(world.plan.rates.watch_late):
                 await self._lag(start)
             for batch in self._cut(whole):
-                if self._is_away() or self._is_cut_off() or world.chance(world.plan.rates.watch_broken):
+                if (
+                    self._is_away()
+                    or self._is_cut_off()
+                    or self._is_mute()
+                    or world.chance(world.plan.rates.watch_broken)
+                ):
                     world.fault("watch broken")
                     world.story.add("store", f"the watch of {start} breaks before revision {batch[0].revision}")
                     raise StoreUnavailableError("the stream broke, on purpose")
@@ -127,6 +132,8 @@ class FaultyStore:
 
     async def keep_alive(self, lease: int) -> float:
         await self._read_fault()
+        if self._is_mute():
+            raise StoreUnavailableError("the sign of life is lost, on purpose")
         seconds = await self.inner.keep_alive(lease)
         await self._pause()
         return seconds
@@ -197,6 +204,10 @@ class FaultyStore:
     def _is_cut_off(self) -> bool:
         life = self.world.life()
         return life is not None and life.is_cut_off
+
+    def _is_mute(self) -> bool:
+        life = self.world.life()
+        return life is not None and life.is_mute
 
     def _reach(self) -> None:
         if self._is_cut_off():

@@ -17,6 +17,9 @@ from tests.simulation.loop import LIFE, Life, SimulatedLoop
 from tests.simulation.plan import End, LifePlan, Plan, plan_of
 from tests.simulation.story import Story
 
+from airscrew.idl.ids import ExecutionId
+from airscrew.state.members import Membership, shard_unit
+
 SECRET = "t0ps3cr3t-4711"
 
 
@@ -36,8 +39,13 @@ class EngineLife(Life):
         over: Called when it dies or ends.
         why: How it ended.
         is_cut_off: Whether it does not reach the store.
+        is_mute: Whether its signs of life do not reach the store, and no news reaches it; all else does.
         has_owned: Whether it has ever held the store's lock.
         stop: Asks it to end orderly.
+        membership: What it is among others; None for an engine alone.
+        on_hold: Called when it is to stand still in the middle of something.
+        has_stood_still: Whether it ever did.
+        died_at: When it was killed.
     """
 
     plan: LifePlan
@@ -50,12 +58,27 @@ class EngineLife(Life):
     over: list[Callable[[], None]] = field(default_factory=list)
     why: str = ""
     is_cut_off: bool = False
+    is_mute: bool = False
     has_owned: bool = False
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    membership: Membership | None = None
+    on_hold: Callable[[], None] = lambda: None
+    has_stood_still: bool = False
+    died_at: float = float("inf")
+
+    @property
+    def member(self) -> str:
+        """Its id as a member."""
+        return f"m{self.number}"
 
     def __post_init__(self) -> None:
         """Make the context carry the life."""
         self.context.run(LIFE.set, self)
+
+
+def unit_of(execution: str) -> str:
+    """Name the unit of claims that an execution belongs to."""
+    return shard_unit(ExecutionId.parse(execution).shard)
 
 
 @dataclass(slots=True)
@@ -76,6 +99,7 @@ class World:
         lives: All lives so far.
         sites: Where lives were when they ended.
         limits: How often a run came to what is known not to be promised, by kind.
+        claims: The member that has each unit, as the store has it.
         owner: The number of the life that took the store's lock last; 0 where there is no lock.
         files: What lies in storage.
         serial: The last number drawn.
@@ -93,6 +117,7 @@ class World:
     lives: list[EngineLife] = field(default_factory=list)
     sites: Counter[str] = field(default_factory=Counter)
     limits: Counter[str] = field(default_factory=Counter)
+    claims: dict[str, str] = field(default_factory=dict)
     owner: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     serial: int = 0
@@ -123,8 +148,10 @@ class World:
         self.limits[kind] += 1
         self.story.add("== LIMIT", kind)
 
-    def is_former(self, life: EngineLife | None) -> bool:
-        """Tell whether another life has taken the store's lock since."""
+    def is_former(self, life: EngineLife | None, execution: str = "") -> bool:
+        """Tell whether another life has taken the store's lock, or an execution's shard, since."""
+        if self.plan.is_shared:
+            return life is not None and bool(execution) and self.claims.get(unit_of(execution)) != life.member
         return life is not None and life.has_owned and self.owner != life.number
 
     def violate(self, what: str) -> None:
@@ -150,6 +177,7 @@ class World:
         if life.core is not None or life.steps:
             self.sites.update(waiting_at(life.tasks) + running_at())
         life.dead = life.killed = True
+        life.died_at = self.loop.time()
         life.why = why
         self.fault(f"crash {life.plan.end.name}")
         self.story.add("== CRASH", f"life {life.number}: {why}, after {life.steps} callbacks, {life.writes} writes")
@@ -179,6 +207,9 @@ class World:
         match life.plan.end:
             case End.CALL:
                 return life.calls == life.plan.count
+            case End.HOLD if what == "create" and life.creates == life.plan.count:
+                life.on_hold()
+                return False
             case End.CREATE:
                 return what == "create" and life.creates == life.plan.count
             case _:

@@ -15,7 +15,7 @@ from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.ids import Uid
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
-from airscrew.state.errors import StoreFullError, TooLargeError
+from airscrew.state.errors import ShardLostError, StoreFullError, TooLargeError
 from airscrew.state.records import (
     Intent,
     LedgerState,
@@ -72,6 +72,18 @@ class TestLedger:
 
         entries = await rig.below(keys.LEDGER)
         assert list(entries) == [keys.ledger_key(live.execution, rig.key(attempt=1))]
+
+
+class TestTerm:
+    async def test_a_turn_of_a_shard_that_was_anothers_in_between_writes_nothing(self) -> None:
+        rig, live = Rig(), Rig().live()
+        apply(live, created=True)
+        live.lost = True
+
+        with pytest.raises(ShardLostError):
+            await committer(rig).commit(live)
+
+        assert await rig.ledger() == []
 
 
 class TestTransaction:

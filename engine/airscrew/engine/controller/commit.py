@@ -84,12 +84,14 @@ class Committer:
         Raises:
             ShardLostError: It is another engine's; nothing was written.
         """
+        live.check_kept()
         self.sequence += 1
         name, form = f"{self.life:x}.{self.sequence:x}", max(live.record.v, self.owner.schema)
         record, data = fitted(msgspec.structs.replace(live.record, write=name, v=form))
         compares, operations = self._transaction(live, record, data)
         pause = 0.05
         while True:
+            live.check_kept()
             try:
                 result = await self.store.txn(compares, operations)
             except StoreFullError:
@@ -108,6 +110,7 @@ class Committer:
     async def _settle_lost(self, live: Live, record: Record) -> int | None:
         """Find out why a transaction's compares did not hold."""
         await self._patiently(lambda: self.owner.check(live.execution))
+        live.check_kept()
         return await self._settle(live, record, refused=True)
 
     async def _settle(self, live: Live, record: Record, *, refused: bool = False) -> int | None:

@@ -244,7 +244,8 @@ class Controller:
             self.queue.add(execution)  # its name may have been taken again, by one whose requests came to this turn
             return
         except ShardLostError:
-            self._abandon(execution)
+            if live is None or not live.lost:
+                self._abandon(execution)
             if live is not None and live.asked is not None:
                 await self._ask_for_a_sweep(live, live.asked)
             return
@@ -287,6 +288,7 @@ class Controller:
         self.queue.cancel_delayed(execution)
         live = self._forget(execution)
         if live is not None:
+            live.lost = True
             self.turns.abandon(live)
             self.on_lost(live)
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from airscrew.engine.machine import Fact, first_record, phase_event
 from airscrew.idl.ids import AttemptKey, ExecutionId, attempt_key
+from airscrew.state.errors import ShardLostError
+from airscrew.state.members import shard_unit
 from airscrew.state.records import Options, PhaseEvent, Record, Request
 
 
@@ -36,6 +38,7 @@ class Live:
         asked: The attempt that a start was asked for since the last write; None when none was.
         woken: Whether something outside asks for a look before the timer.
         indexed: The key under which executors can wake it.
+        lost: Whether another engine had it since it came under control here; for good, even if it comes back.
     """
 
     execution: ExecutionId
@@ -53,6 +56,17 @@ class Live:
     asked: int | None = None
     woken: bool = False
     indexed: str = ""
+    lost: bool = False
+
+    def check_kept(self) -> None:
+        """
+        Let a turn that began before its shard went to another engine end, even when the shard is back by now.
+
+        Raises:
+            ShardLostError: It went.
+        """
+        if self.lost:
+            raise ShardLostError(shard_unit(self.execution.shard))
 
     @property
     def key(self) -> AttemptKey:

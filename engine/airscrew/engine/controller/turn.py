@@ -191,6 +191,7 @@ class Turns:
         if live.is_dirty and not effectless:
             await self._write(live)
             return False
+        live.check_kept()
         live.woken = False
         if isinstance(call, Start):
             live.fresh = False

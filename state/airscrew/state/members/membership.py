@@ -14,15 +14,16 @@ Guarantees:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from typing_extensions import override
 
 from airscrew.state import keys
 from airscrew.state.beside import Beside
-from airscrew.state.errors import CompactedError, ShardLostError, StoreError, StoreUnavailableError
+from airscrew.state.errors import CompactedError, ShardLostError, StoreError, StoreFullError, StoreUnavailableError
 from airscrew.state.fencing import Fence
 from airscrew.state.members.held import Held
 from airscrew.state.members.nouns import UNITS, Claim, Life
@@ -195,7 +196,7 @@ class Membership:
                 while self._owned:
                     self._moved.clear()
                     await self._moved.wait()
-        except (TimeoutError, StoreUnavailableError):
+        except (TimeoutError, StoreUnavailableError, StoreFullError):
             return False
         return True
 
@@ -263,16 +264,16 @@ class Membership:
     def _settle(self) -> None:
         """Bring what it has into line with the claims."""
         for unit in [*self._owned]:
-            if self.table.claims.get(unit, Claim()).owner != self.id:
+            # Another revision means that it was another's in between: what was known of it may be so no more.
+            is_mine = self.table.claims.get(unit, Claim()).owner == self.id
+            if not is_mine or self._owned[unit] != self.table.revision(unit):
                 del self._owned[unit]
                 if self._held is not None:
                     self._held.lost(unit)
         for unit, claim in self.table.claims.items():
-            if claim.owner == self.id and self._owned.get(unit) != self.table.revision(unit):
-                is_new = unit not in self._owned
+            if claim.owner == self.id and unit not in self._owned:
                 self._owned[unit] = self.table.revision(unit)
-                if is_new:
-                    self._begin_unit(unit, given=claim.given)
+                self._begin_unit(unit, given=claim.given)
         self._move()
 
     def _move(self) -> None:
@@ -310,12 +311,12 @@ class Membership:
             return
         assert self._beside is not None
         self._busy.add(unit)
-        work = self._take(unit) if taking else self._give(unit, to)
+        work = partial(self._take, unit) if taking else partial(self._give, unit, to)
         self._beside.spawn(self._attempt(unit, work, taking=taking), f"{'take' if taking else 'give'}-{unit}")
 
-    async def _attempt(self, unit: str, work: Coroutine[object, object, None], *, taking: bool) -> None:
+    async def _attempt(self, unit: str, work: Callable[[], Awaitable[None]], *, taking: bool) -> None:
         try:
-            await work
+            await work()
         except StoreError:
             await asyncio.sleep(_RETRY_SECONDS)
         finally:
@@ -338,19 +339,20 @@ class Membership:
     async def _give(self, unit: str, to: str) -> None:
         """Give a unit away when all that is under way for it has returned."""
         assert self._held is not None
+        term = self._owned.get(unit)
         await self._held.let_go(unit)
         try:
-            while unit in self._owned:
+            while term is not None and self._owned.get(unit) == term:
                 compares = [*self.compares(unit)]
                 if to:
                     compares.append(Compare(keys.member_key(to), ANY))
                 try:
                     await self._write(unit, compares, Claim(owner=to, since=self._registration.now(), given=True))
                     break
-                except StoreUnavailableError:
+                except (StoreUnavailableError, StoreFullError):
                     await asyncio.sleep(_RETRY_SECONDS)
         finally:
-            if unit in self._owned:
+            if term is not None and self._owned.get(unit) == term:
                 await self._held.gained(unit, given=True)
 
     async def _write(self, unit: str, compares: Sequence[Compare], claim: Claim) -> None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 import msgspec
 
 from airscrew.state import keys
-from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreError, StoreUnavailableError
+from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreError, StoreFullError, StoreUnavailableError
 from airscrew.state.holder import holder_of
 from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY
 from airscrew.state.members.nouns import Life, Member
@@ -54,6 +54,7 @@ class Registration:
         self._lease = 0
         self._sent_at = -math.inf
         self._was_away = False
+        self._is_put = False
 
     @property
     def is_certain(self) -> bool:
@@ -95,7 +96,7 @@ class Registration:
             try:
                 await self._give_sign(refresh)
                 pause = calm
-            except StoreUnavailableError:
+            except (StoreUnavailableError, StoreFullError):
                 pause = hurried
 
     async def end(self) -> None:
@@ -107,10 +108,13 @@ class Registration:
     async def _give_sign(self, refresh: Callable[[], Awaitable[None]]) -> None:
         sent_at = self._monotonic()
         try:
-            await self._store.keep_alive(self._lease)
+            if self._is_put:
+                await self._store.keep_alive(self._lease)
         except LeaseOverError:
             self._sent_at = -math.inf
             self._was_away = True
+            self._is_put = False
+        if not self._is_put:
             sent_at = await self._put_anew(is_first=False)
         if self._was_away:
             await refresh()
@@ -136,6 +140,7 @@ class Registration:
             )
         if not result.succeeded:
             raise StoreUnavailableError(f"the store would not take the key {key}: try again")
+        self._is_put = True
         return sent_at
 
     async def _refuse_beside(self, engine: KeyValue) -> None:

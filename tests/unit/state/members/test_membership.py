@@ -13,7 +13,7 @@ import pytest
 
 from airscrew.engine.testing.virtual_time import elapse
 from airscrew.state import keys
-from airscrew.state.errors import LeaseOverError, ShardLostError, StoreBusyError, StoreUnavailableError
+from airscrew.state.errors import LeaseOverError, ShardLostError, StoreBusyError, StoreFullError, StoreUnavailableError
 from airscrew.state.fencing import FencedStore
 from airscrew.state.lease_lock import hold_engine
 from airscrew.state.members import UNITS, Held, Life, Member, Membership, join
@@ -60,6 +60,7 @@ class Line:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self.is_cut = False
+        self.is_full = False
 
     def __getattr__(self, name: str) -> object:
         method = getattr(self.store, name)
@@ -69,6 +70,8 @@ class Line:
         async def call(*args: object, **kwargs: object) -> object:
             if self.is_cut:
                 raise StoreUnavailableError("cut, on purpose")
+            if self.is_full and name == "txn":
+                raise StoreFullError("no room, on purpose")
             return await method(*args, **kwargs)
 
         return call
@@ -132,6 +135,20 @@ async def test_a_unit_is_given_away_only_when_its_calls_have_returned(store: Mem
         assert b.owned
 
 
+async def test_a_unit_that_was_anothers_in_between_is_lost_and_begun_anew(store: MemoryStore) -> None:
+    work, key = Work(), keys.claim_key("00")
+    async with member(store, "a", work) as a:
+        before = [*a.compares("00")]
+        mine = await store.get(key)
+        assert mine is not None
+        await store.txn([], [Put(key, b'{"owner":"b"}')])
+        await store.txn([], [Put(key, mine.value)])
+        await elapse(0.1)
+
+        assert work.log[-2:] == ["lost 00", "gained 00"]
+        assert [*a.compares("00")] != before
+
+
 async def test_who_leaves_gives_all_away_before_it_goes(store: MemoryStore) -> None:
     first, second = Work(), Work()
     async with AsyncExitStack() as stack:
@@ -180,6 +197,31 @@ async def test_a_member_is_certain_only_while_nobody_can_have_taken_what_it_has(
             assert is_there or not a.is_certain
             lease_over = lease_over or not is_there
         assert lease_over
+
+
+async def test_a_member_whose_lease_ends_while_the_store_is_full_comes_back_when_there_is_room(
+    store: MemoryStore,
+) -> None:
+    line, work = Line(store), Work()
+    async with member(line, "a", work) as a:
+        line.is_cut = True
+        await elapse(20)
+        line.is_cut, line.is_full = False, True
+        await elapse(20)
+        assert not a.is_certain, "its key is not in the store: anybody may take over"
+        line.is_full = False
+        await elapse(20)
+
+        assert a.is_certain
+        assert work.units == set(UNITS)
+
+
+async def test_a_member_that_leaves_a_full_store_says_that_it_could_not_give_all_away(store: MemoryStore) -> None:
+    line = Line(store)
+    async with member(line, "a", Work()) as a:
+        line.is_full = True
+
+        assert not await a.leave(10.0)
 
 
 async def test_a_member_cut_off_writes_nothing_after_another_has_taken_over(store: MemoryStore) -> None:
