@@ -94,7 +94,7 @@ class Site:
         """Wait until no Pod is left: a success shows before its Pod is deleted."""
         asked = ("get", "pods", "-n", self.namespace, "-o", "json")
         async with asyncio.timeout(60):
-            while json.loads(await asyncio.to_thread(self.cluster.kubectl, *asked))["items"]:
+            while json.loads(await asyncio.to_thread(self.cluster.kubectl, *asked))["items"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
 
 

@@ -53,9 +53,9 @@ def _cells(row: Mapping[str, object], now: float) -> list[str]:
 @click.pass_obj
 def shards(app: App, execution: str | None, output: str) -> None:
     """
-    Show which engine has which shard, or whose an EXECUTION is.
+    Show which engine has which shard.
 
-    A shard without an owner is taken within seconds by one of the engines that are there.
+    With an EXECUTION: which shard it is in, and whose that is. A shard without an owner is taken within seconds by one of the engines that are there.
     """
     rows = asyncio.run(_shards(app.settings(), execution))
     if output != "table":
