@@ -259,6 +259,7 @@ class Rig:
             clock=self.clock,
             wake=self._wake,
             allocation=UnlimitedAllocation(),
+            owner=self.owner,
         )
         return Turns(
             calls=calls,

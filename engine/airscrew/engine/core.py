@@ -293,6 +293,8 @@ def _make_service(frame: _Frame) -> EngineService:
 
 def _make_controller(frame: _Frame, api: EngineService) -> Controller:
     parts, clock, bell, hosts = frame.parts, frame.clock, frame.bell, frame.hosts
+    member = parts.membership
+    owner = SoleOwner() if member is None else SharedOwner(member)
     calls = Calls(
         host_of=hosts.host_of,
         data=parts.data,
@@ -302,9 +304,8 @@ def _make_controller(frame: _Frame, api: EngineService) -> Controller:
         wake=bell.wake,
         allocation=UnlimitedAllocation(),
         redact=parts.data.secrets.redactor.redact,
+        owner=owner,
     )
-    member = parts.membership
-    owner = SoleOwner() if member is None else SharedOwner(member)
     turns = Turns(
         calls=calls,
         committer=Committer(parts.store, frame.life, parts.random, clock, owner),

@@ -21,7 +21,7 @@ from airscrew.idl.ids import ExecutionId
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
 from airscrew.state.errors import ShardLostError
-from airscrew.state.records import Request, Stage, decode
+from airscrew.state.records import Options, Request, Stage, decode
 from airscrew.state.store import Compare, Put
 
 pytestmark = pytest.mark.virtual_time(limit_seconds=100_000)
@@ -146,6 +146,26 @@ class TestUncertainty:
             await elapse(120)
             assert rig.executor.calls == []
 
+            owner.certain = True
+            await elapse(3)
+            assert rig.executor.count("start_task") == 1
+
+    async def test_a_start_whose_inputs_took_long_to_read_is_not_begun_then(self) -> None:
+        rig = Rig()
+        owner = shared(rig)
+        read = rig.data.template
+
+        async def read_for_long(options: Options) -> object:
+            owner.certain = False
+            return await read(options)
+
+        rig.data.template = read_for_long  # type: ignore[method-assign]
+        await rig.submit()
+        async with rig.engine():
+            await elapse(30)
+            assert rig.executor.calls == []
+
+            rig.data.template = read  # type: ignore[method-assign]
             owner.certain = True
             await elapse(3)
             assert rig.executor.count("start_task") == 1

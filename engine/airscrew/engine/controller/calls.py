@@ -8,7 +8,7 @@ unknown; an exception of any other call, or of the data plane, leaves the job al
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import msgspec
@@ -20,6 +20,7 @@ from airscrew.engine.controller.codec import NewerStateError, decode_state, enco
 from airscrew.engine.controller.fitting import fitting, short_error
 from airscrew.engine.controller.host import Host
 from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.ownership import UNCERTAIN_SECONDS, Ownership, SoleOwner
 from airscrew.engine.controller.ports import ChildKeeper, DataPlane, TaskCache, place_of
 from airscrew.engine.controller.redaction import redacted
 from airscrew.engine.errors import CorruptStateError, PermanentError, RetryableError, StateTooLargeError
@@ -97,6 +98,7 @@ class Calls:
         wake: Pushes an execution back into the queue; thread-safe.
         allocation: The resource manager.
         redact: Masks the values of secrets in a text.
+        owner: Whose executions they are.
     """
 
     host_of: Callable[[str], Host | None]
@@ -107,6 +109,7 @@ class Calls:
     wake: Callable[[ExecutionId], None]
     allocation: Allocation
     redact: Callable[[str], str] = str
+    owner: Ownership = field(default_factory=SoleOwner)
 
     async def perform(self, live: Live, executor_id: str, call: Call) -> Fact:
         """Carry out a call; never raises but when it is cancelled."""
@@ -168,6 +171,8 @@ class Calls:
             return start_failed(error)
         except Exception as error:  # noqa: BLE001 - nothing was asked of the executor yet
             return NothingStarted(f"the start cannot be prepared: {describe(error)}", None)
+        if not self.owner.is_certain:  # template and inputs may have taken long to read
+            return NothingStarted("whether this engine still has the execution is not certain", UNCERTAIN_SECONDS)
         try:
             answer = await host.call("start_task", context, template)
         except (RetryableError, PermanentError) as error:

@@ -15,6 +15,9 @@ from airscrew.state.members import Membership, shard_unit
 from airscrew.state.records import SCHEMA_VERSION
 from airscrew.state.store import Compare
 
+UNCERTAIN_SECONDS = 1.0
+"""How soon an engine looks again that was not certain to own what it works on."""
+
 
 class Ownership(Protocol):
     """What the engine asks before it writes or calls."""

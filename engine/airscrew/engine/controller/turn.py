@@ -16,7 +16,7 @@ from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import Committer
 from airscrew.engine.controller.gates import Gate
 from airscrew.engine.controller.live import Live
-from airscrew.engine.controller.ownership import Ownership, SoleOwner
+from airscrew.engine.controller.ownership import UNCERTAIN_SECONDS, Ownership, SoleOwner
 from airscrew.engine.machine import (
     Begin,
     CacheLookup,
@@ -46,9 +46,6 @@ STEPS_LIMIT = 1000
 
 CALLS_LIMIT = 8
 """After so many calls a turn ends, and the next execution has its own: one that wants to be looked at all the time."""
-
-UNCERTAIN_SECONDS = 1.0
-"""How soon an engine looks again that was not certain to own what it works on."""
 
 CONSUMED_LIMIT = 32
 """After so many requests they are written: a parent of many children gets more than a transaction can hold."""

@@ -55,7 +55,8 @@ def shards(app: App, execution: str | None, output: str) -> None:
     """
     Show which engine has which shard.
 
-    With an EXECUTION: which shard it is in, and whose that is. A shard without an owner is taken within seconds by one of the engines that are there.
+    With an EXECUTION: which shard it is in, and whose that is. A shard without an owner is taken within seconds by one
+    of the engines that are there.
     """
     rows = asyncio.run(_shards(app.settings(), execution))
     if output != "table":
