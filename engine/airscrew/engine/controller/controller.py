@@ -34,7 +34,7 @@ from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
 from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
-from airscrew.state.errors import CompactedError, ShardLostError, StoreUnavailableError
+from airscrew.state.errors import CompactedError, ShardLostError, StoreFullError, StoreUnavailableError
 from airscrew.state.records import (
     LedgerEntry,
     Options,
@@ -299,7 +299,7 @@ class Controller:
         while True:
             try:
                 await self.store.txn([Compare(keys.spec_key(live.execution), ANY)], [put])
-            except StoreUnavailableError:
+            except (StoreUnavailableError, StoreFullError):
                 await asyncio.sleep(WATCH_RETRY_SECONDS)
             else:
                 return

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -316,9 +317,11 @@ class Membership:
 
     async def _attempt(self, unit: str, work: Callable[[], Awaitable[None]], *, taking: bool) -> None:
         try:
-            await work()
-        except StoreError:
-            await asyncio.sleep(_RETRY_SECONDS)
+            with suppress(StoreError):
+                await work()
+            if (unit in self._owned) is not taking:
+                # Nothing came of it, as while the own key is away: the next try comes a little later.
+                await asyncio.sleep(_RETRY_SECONDS)
         finally:
             if not taking or unit not in self._owned:
                 self._free(unit)
