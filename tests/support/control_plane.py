@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import ssl
 import subprocess
 import time
@@ -26,6 +25,7 @@ import pytest
 from tests.support.etcd import EtcdServer, find_binary, free_port
 from tests.support.go_modules import CannotBuildError, build
 from tests.support.pki import Authority, Signed, write_key
+from tests.support.programs import Program, die_with_us
 
 VERSION = "v1.36.3"
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
@@ -49,57 +49,6 @@ def find_programs() -> Path:
     values = {"gitVersion": VERSION, "gitMajor": major, "gitMinor": minor}
     flags = " ".join(f"-X {package}.{name}={value}" for name, value in values.items())
     return build("kubernetes", programs=PROGRAMS, flags=flags)
-
-
-def die_with_us() -> Sequence[str]:
-    """Return what a command line begins with, if ``setpriv`` is there: what is run ends when the tests are killed."""
-    return ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
-
-
-@dataclass
-class Program:
-    """
-    One program of the cluster; what it says is kept in a file.
-
-    Attributes:
-        command: What is run.
-        log: Where its words go.
-        variables: More of its environment.
-    """
-
-    command: Sequence[str]
-    log: Path
-    variables: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*die_with_us(), *self.command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.variables},
-                start_new_session=True,  # a Ctrl-C is the test runner's
-            )
-
-    def stop(self, *, hard: bool = False) -> None:
-        """End it, and wait until it has."""
-        process, self.process = self.process, None
-        if process is None:
-            return
-        process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    def check(self) -> None:
-        """Raise with its last words when it has ended by itself."""
-        if self.process is not None and self.process.poll() is not None:
-            raise AssertionError(f"{Path(self.command[0]).name} ended: {self.log.read_text()[-3000:]}")
 
 
 @dataclass

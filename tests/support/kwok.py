@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.support.control_plane import ControlPlane, Program, open_control_plane
+from tests.support.control_plane import ControlPlane, open_control_plane
 from tests.support.go_modules import CannotBuildError, build
+from tests.support.programs import Program
 
 
 def find_kwok() -> Path:

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support.control_plane import ControlPlane, Program, find_programs
+from tests.support.control_plane import ControlPlane, find_programs
 from tests.support.etcd import free_port
 from tests.support.go_modules import CannotBuildError, build
 from tests.support.go_modules import run as run_command
 from tests.support.images import CannotMakeImageError, pause_image
 from tests.support.node_network import CannotRunNodesError, Network, open_network
 from tests.support.nodes import DOMAIN, NAMES_SERVICE, Node, missing_programs
+from tests.support.programs import Program
 
 from airscrew.engine.testing.cluster.cluster import Cluster
 from airscrew.engine.testing.cluster.errors import CannotError

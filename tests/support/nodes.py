@@ -27,9 +27,10 @@ from http import HTTPStatus
 from pathlib import Path
 
 from tests.support.cgroups import make_cgroup, remove_cgroup
-from tests.support.control_plane import FIRST_SERVICE, ControlPlane, Program
+from tests.support.control_plane import FIRST_SERVICE, ControlPlane
 from tests.support.node_network import CannotRunNodesError, Network, ip
 from tests.support.pki import Signed
+from tests.support.programs import Program
 
 INIT = Path(__file__).with_name("node_init.py")
 DOMAIN = "cluster.local"

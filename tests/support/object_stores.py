@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
-import os
 import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,6 +22,7 @@ from pathlib import Path
 import pytest
 from tests.support.etcd import free_port
 from tests.support.go_modules import MODULES, CannotBuildError, build, kept_folder, run
+from tests.support.programs import Program
 
 READY_SECONDS = 30.0
 BUCKET = "test"
@@ -66,38 +64,25 @@ class ObjectStore:
     secrets: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
     ready: str
-    _process: subprocess.Popen[bytes] | None = None
+    program: Program = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.program = Program(self.command, self.folder / "log", self.variables)
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.variables},
-                start_new_session=True,  # a Ctrl-C is the test runner's
-            )
+        self.program.start()
         deadline = time.monotonic() + READY_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
+        while time.monotonic() < deadline and not self.program.has_ended:
             if self._answers():
                 return
             time.sleep(0.05)
-        raise AssertionError(f"{self.command[0]} did not come up: {(self.folder / 'log').read_text()[-2000:]}")
+        raise AssertionError(f"{self.command[0]} did not come up: {self.program.log.read_text()[-2000:]}")
 
     def stop(self) -> None:
         """End it, and wait until it has."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self.program.stop()
 
     def _answers(self) -> bool:
         connection = HTTPConnection(self.host, self.port, timeout=5)

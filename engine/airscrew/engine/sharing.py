@@ -8,9 +8,8 @@ stopped; whoever leaves gives the chores away last.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
@@ -18,9 +17,6 @@ from airscrew.engine.controller.controller import Controller
 from airscrew.engine.timebase import EngineClock
 from airscrew.state.beside import running_beside
 from airscrew.state.members import LEADER, Held
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(slots=True)
@@ -33,7 +29,7 @@ class Leadership:
         flush: Brings a chore to a good end.
     """
 
-    chore: Callable[[], Awaitable[None]]
+    chore: Callable[[], Coroutine[object, object, None]]
     flush: Callable[[], Awaitable[object]]
     _leads: asyncio.Event = field(default_factory=asyncio.Event)
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,12 +63,9 @@ class Leadership:
         while True:
             await self._leads.wait()
             self._idle.clear()
-            async with running_beside(chore=self._chore()):
+            async with running_beside(chore=self.chore()):
                 await self._over.wait()
             self._idle.set()
-
-    async def _chore(self) -> None:
-        await self.chore()
 
 
 @dataclass(slots=True)

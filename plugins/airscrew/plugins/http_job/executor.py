@@ -4,7 +4,6 @@ The executor of ``http_job``: a thin order of calls over ``jobs``, ``client`` an
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
@@ -34,6 +33,7 @@ from airscrew.plugins.http_job.replies import JobView
 from airscrew.plugins.http_job.request import build_body, service_name
 from airscrew.plugins.http_job.state import HttpJobState
 from airscrew.plugins.http_job.transport import AiohttpTransport, Transport
+from airscrew.plugins.opened import Opened
 
 KILL_PACE_SECONDS = 2.0
 
@@ -59,8 +59,7 @@ class HttpJobExecutor(Executor[HttpJobState]):
     def __init__(self, open_transport: Callable[[], Transport] = AiohttpTransport.open) -> None:
         self._open_transport = open_transport
         self._services: dict[str, ServiceJobs] = {}
-        self._stack = AsyncExitStack()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opened = Opened()
 
     @override
     async def initialize(self, setup: Setup) -> None:
@@ -87,7 +86,7 @@ class HttpJobExecutor(Executor[HttpJobState]):
                     wake=setup.wake,
                 )
                 self._services[name] = await stack.enter_async_context(jobs)
-            self._stack, self._loop = stack.pop_all(), asyncio.get_running_loop()
+            self._opened.hold(stack)
         self._declare(config)
 
     def _declare(self, config: Config) -> None:
@@ -165,12 +164,7 @@ class HttpJobExecutor(Executor[HttpJobState]):
     @override
     async def close(self) -> None:
         """Stop reading and close the session, on the loop that they were opened on."""
-        stack, loop = self._stack, self._loop
-        self._stack, self._loop = AsyncExitStack(), None
-        if loop is None or loop is asyncio.get_running_loop():
-            await stack.aclose()
-        elif not loop.is_closed():
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(stack.aclose(), loop))
+        await self._opened.close()
 
     def _candidates(self, task_type: str, note: HttpJobState | None) -> list[ServiceJobs]:
         if note is not None:

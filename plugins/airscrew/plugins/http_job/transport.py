@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from typing_extensions import override
 
 from airscrew.engine.errors import ExecutorError
+from airscrew.plugins.http_calls import read_whole, told_plainly
 
 if TYPE_CHECKING:
     import aiohttp
@@ -99,41 +100,21 @@ class AiohttpTransport(Transport):
         import aiohttp
 
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10))
-        try:
+        with told_plainly(_origin(url), timeout):
             async with self._session.request(
                 method, url, headers=headers, data=body, timeout=limits, allow_redirects=False
             ) as response:
-                return HttpReply(response.status, _lower(response.headers), await _read(response.content))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise ConnectionRefusedError(f"no connection to {_origin(url)}: {_reason(error)}") from error
-        except TimeoutError as error:
-            raise TimeoutError(f"no answer from {_origin(url)} within {timeout:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise ConnectionResetError(f"the connection to {_origin(url)} broke: {error}") from error
+                return HttpReply(
+                    response.status, _lower(response.headers), await read_whole(response.content, BODY_LIMIT)
+                )
 
     @override
     async def close(self) -> None:
         await self._session.close()
 
 
-async def _read(stream: aiohttp.StreamReader) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in stream.iter_any():
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            raise ConnectionResetError(f"the answer is over {BODY_LIMIT} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _reason(error: Exception) -> str:
-    cause = getattr(error, "os_error", None)
-    return str(cause.strerror) if isinstance(cause, OSError) and cause.strerror else str(error)
 
 
 def _origin(url: str) -> str:

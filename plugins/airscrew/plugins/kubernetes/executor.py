@@ -14,7 +14,6 @@ Guarantees:
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -49,6 +48,7 @@ from airscrew.plugins.kubernetes.objects import Objects, Scope
 from airscrew.plugins.kubernetes.plugin import ClusterReader, KubernetesPlugin, Look, ObjectPhase, ViewT
 from airscrew.plugins.kubernetes.refusals import There, Unknown, read_refusal
 from airscrew.plugins.kubernetes.state import ObjectState
+from airscrew.plugins.opened import Opened
 
 log = logging.getLogger("airscrew.kubernetes")
 
@@ -78,8 +78,7 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
     def __init__(self, plugin: KubernetesPlugin[ViewT], connect: OpenConnection = open_connection) -> None:
         self._plugin = plugin
         self._connect = connect
-        self._stack = AsyncExitStack()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opened = Opened()
         self._config = FrameworkConfig()
         self._installation = ""
         self._client: ObjectClient | None = None
@@ -101,7 +100,7 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
             connection = await stack.enter_async_context(self._connect(config.cluster))
             client = ObjectClient(connection, self._plugin.kind)
             objects = await stack.enter_async_context(self._follow(client, config, setup))
-            self._stack, self._loop = stack.pop_all(), asyncio.get_running_loop()
+            self._opened.hold(stack)
         self._config, self._installation, self._client, self._objects = config, setup.installation, client, objects
         vars(self).update(
             start_declaration=Findable(settle=config.settle),
@@ -288,12 +287,7 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
     @override
     async def close(self) -> None:
         """Follow nothing more and close the session, on the loop that they were opened on."""
-        stack, loop = self._stack, self._loop
-        self._stack, self._loop = AsyncExitStack(), None
-        if loop is None or loop is asyncio.get_running_loop():
-            await stack.aclose()
-        elif not loop.is_closed():
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(stack.aclose(), loop))
+        await self._opened.close()
 
     @property
     def _api(self) -> ObjectClient:

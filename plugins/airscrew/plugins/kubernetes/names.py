@@ -4,13 +4,13 @@ What an object of ours is known by: its name, labels, annotations and finalizer.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import cast
 
 import msgspec
 
 from airscrew.engine.executor import TaskContext
+from airscrew.plugins.kubernetes.metadata import make_annotations, make_labels
 from airscrew.plugins.kubernetes.pod_view import Metadata
 from airscrew.plugins.kubernetes.state import ObjectState
 
@@ -23,10 +23,6 @@ UID = f"{PREFIX}uid"
 ATTEMPT = f"{PREFIX}attempt"
 SETTINGS = f"{PREFIX}settings"
 FINALIZER = f"{PREFIX}attempt"
-
-_NOT_IN_A_VALUE = re.compile(r"[^A-Za-z0-9._-]+")
-_NOT_IN_A_KEY = re.compile(r"[^A-Za-z0-9._/-]+")
-_LONGEST_VALUE = 63
 
 
 def selector(installation: str, executor: str) -> str:
@@ -62,15 +58,15 @@ def dressed(
     if settings:
         # Whoever finds the object by its key alone looks at it as its maker would have.
         known[SETTINGS] = msgspec.json.encode(settings).decode()
-    given_labels = {**labels, **_strings(own.get("labels")), **context.labels}
-    given_annotations = {**annotations, **_strings(own.get("annotations")), **context.annotations}
+    given_labels = make_labels((labels, _strings(own.get("labels")), context.labels))
+    given_annotations = make_annotations((annotations, _strings(own.get("annotations")), context.annotations))
     finalizers = [*cast("list[str]", own.get("finalizers") or []), *([FINALIZER] if finalizer else [])]
     metadata: dict[str, object] = {
         **own,
         "name": context.key,
         "namespace": context.namespace,
-        "labels": {**{label_key(name): label_value(value) for name, value in given_labels.items()}, **known_labels},
-        "annotations": {**{label_key(name): value for name, value in given_annotations.items()}, **known},
+        "labels": {**given_labels, **known_labels},
+        "annotations": {**given_annotations, **known},
     }
     if finalizers:
         metadata["finalizers"] = finalizers
@@ -98,17 +94,6 @@ def is_ours(metadata: Metadata, context: TaskContext[ObjectState], installation:
 def other_finalizers(metadata: Metadata) -> list[str]:
     """Return the finalizers that are not ours."""
     return [name for name in metadata.finalizers if name != FINALIZER]
-
-
-def label_value(text: str) -> str:
-    """Make a text a label's value: what may not be in it becomes a dash, and it is cut."""
-    return _NOT_IN_A_VALUE.sub("-", text)[:_LONGEST_VALUE].strip("-_.")
-
-
-def label_key(text: str) -> str:
-    """Make a text a label's or an annotation's key."""
-    prefix, slash, name = text.rpartition("/")
-    return f"{prefix}{slash}{_NOT_IN_A_KEY.sub('-', name)[:_LONGEST_VALUE].strip('-_.')}"
 
 
 def _strings(value: object) -> dict[str, str]:

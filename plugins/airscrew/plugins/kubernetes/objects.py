@@ -194,6 +194,7 @@ class Objects(Generic[ViewT]):
 
     def forget(self, namespace: str, name: str) -> None:
         """Follow an object no more."""
+        self._note(f"{namespace}/{name}", is_there=False)
         self._cache.delete_delayed(f"{namespace}/{name}")
 
     def trouble(self, namespace: str, name: str) -> str:

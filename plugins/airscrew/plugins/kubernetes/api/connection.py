@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from typing_extensions import override
 
+from airscrew.plugins.http_calls import read_whole, told_plainly
 from airscrew.plugins.kubernetes.api.door import Door, open_door
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class KubernetesConnection(Connection):
             headers["Content-Type"] = kind
         self.counts[method] = self.counts.get(method, 0) + 1
         limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, 10.0))
-        try:
+        with told_plainly("the API server", timeout):
             async with self.door.session.request(
                 method,
                 self._url(path),
@@ -148,12 +149,6 @@ class KubernetesConnection(Connection):
                 server_hostname=self.door.server_name,
             ) as response:
                 return await _reply(response)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise ConnectionRefusedError(f"no connection to the API server: {_reason(error)}") from error
-        except TimeoutError as error:
-            raise TimeoutError(f"no answer from the API server within {timeout:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise ConnectionResetError(f"the connection to the API server broke: {error}") from error
 
     @override
     async def stream(self, path: str, *, query: Mapping[str, str], idle: float) -> AsyncIterator[bytes]:
@@ -200,15 +195,9 @@ async def open_connection(config: ClusterConfig) -> AsyncIterator[KubernetesConn
 
 
 async def _reply(response: aiohttp.ClientResponse) -> Reply:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > BODY_LIMIT:
-            raise ConnectionResetError(f"the answer is over {BODY_LIMIT} bytes")
-        chunks.append(chunk)
+    body = await read_whole(response.content, BODY_LIMIT)
     patience = response.headers.get("Retry-After", "")
-    return Reply(response.status, b"".join(chunks), float(patience) if patience.isdigit() else None)
+    return Reply(response.status, body, float(patience) if patience.isdigit() else None)
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
@@ -220,8 +209,3 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         for line in lines:
             if line:
                 yield line
-
-
-def _reason(error: Exception) -> str:
-    cause = getattr(error, "os_error", None)
-    return str(cause.strerror) if isinstance(cause, OSError) and cause.strerror else str(error)

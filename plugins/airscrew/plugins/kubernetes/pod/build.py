@@ -21,11 +21,11 @@ from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor.context import Locations
 from airscrew.idl.template import TaskTemplate
 from airscrew.plugins.kubernetes.loader.job import LoaderJob, encode_types
+from airscrew.plugins.kubernetes.metadata import make_annotations, make_labels
 from airscrew.plugins.kubernetes.pod.config import NVIDIA_GPU, PodConfig
 from airscrew.plugins.kubernetes.pod.containers import Additions, other_container, own_container
 from airscrew.plugins.kubernetes.pod.data_loader import NO_DOWNLOAD, NO_UPLOAD, data_paths, with_loader
 from airscrew.plugins.kubernetes.pod.merge import container_base, with_pod_template
-from airscrew.plugins.kubernetes.pod.metadata import make_annotations, make_labels
 from airscrew.plugins.kubernetes.pod.placement import accelerator_of, placed, tolerating_resources, with_accelerator
 from airscrew.plugins.kubernetes.pod.policy import check_references, under_policy
 from airscrew.plugins.kubernetes.pod.secrets import secret_parts

@@ -13,8 +13,8 @@ from tests.support.pods import IMAGE, Row, pod_task, task
 from airscrew.engine.errors import PermanentError
 from airscrew.idl.quantity import read_quantity
 from airscrew.idl.template import DataConfig, K8sPod, SecretRef, SecurityContext
+from airscrew.plugins.kubernetes.metadata import label_value, make_labels
 from airscrew.plugins.kubernetes.pod.merge import merged, with_pod_template
-from airscrew.plugins.kubernetes.pod.metadata import label_value, make_labels
 from airscrew.plugins.kubernetes.pod.resources import Amounts, is_extended, task_amounts
 
 NAMES = st.sampled_from(["cpu", "memory", "ephemeral-storage", "nvidia.com/gpu", "hugepages-2Mi"])
