@@ -190,7 +190,7 @@ def test_serve_runs_no_processes_unless_the_operator_wants_them(user: User, tmp_
 
     refused = user.run("run", container(tmp_path / "c.json", ["true"]), code=2)
 
-    assert "no executor takes task type 'raw-container'; not enabled: process" in refused.error
+    assert "no executor takes task type 'raw-container'; not enabled: pod, process" in refused.error
     assert user.list() == []
 
 

@@ -7,7 +7,6 @@ Each is a test that is expected to fail; whoever mends one takes it out. All are
 from __future__ import annotations
 
 KNOWN = {
-    62: "an event that a member wrote does not come to a sink after the leader has changed",
     142: "a job that a former owner's late start made is live after its execution's end, and nobody kills it",
     231: "a job that a former owner's late start made is live after its execution's end, and nobody kills it",
 }
