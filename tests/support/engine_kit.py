@@ -198,7 +198,7 @@ class Rig:
 
     async def ask(self, name: str, what: str, *, key: str = "", **changes: object) -> None:
         """Leave a request, as the service does."""
-        request = Request(what=what, at=self.clock.now(), **changes)  # type: ignore[arg-type]
+        request = Request(what=what, **{"at": self.clock.now(), **changes})  # type: ignore[arg-type]
         await self.store.inner.txn([], [Put(keys.request_key(name_of(name), key or what), encode(request))])
 
     async def hand(self, live: Live, name: str, **changes: object) -> None:

@@ -148,6 +148,19 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tries: int = 1
 
 
+class Doubt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    An attempt of which a start that came late may have left something that nobody can look for.
+
+    Attributes:
+        attempt: Which attempt.
+        since: When its intent was written.
+    """
+
+    attempt: int
+    since: float
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     How an attempt ended: final from the moment it is written.
@@ -227,6 +240,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         deck_uri: Where its deck lies.
         ended_at: When it became terminal; 0 before.
         attempts: Attempts that are over.
+        doubts: What late starts of attempts may have left; each stays until a person has looked.
         extra: Fields of a newer version, kept as they are.
     """
 
@@ -267,6 +281,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deck_uri: str = ""
     ended_at: float = 0.0
     attempts: tuple[PastAttempt, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     extra: dict[str, msgspec.Raw] = {}
 
 
@@ -350,7 +365,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         force: Whether to go on without confirmation.
         at: When it was asked.
         uid: Of the execution, with ``submit`` and ``sweep``.
-        attempt: Which attempt, with ``sweep``.
+        attempt: Which attempt, with ``sweep`` and ``clear``.
+        since: When the intent of the start was written, with ``sweep``.
+        state: What the start answered, with ``sweep``; ``NO_STATE`` when it did not.
+        state_version: Of its class.
     """
 
     what: str
@@ -359,6 +377,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: float = 0.0
     uid: str = ""
     attempt: int = 0
+    since: float = 0.0
+    state: msgspec.Raw = NO_STATE
+    state_version: int = 0
+
+    @property
+    def has_state(self) -> bool:
+        """Whether a custom state comes along."""
+        return bool(bytes(self.state))
 
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ An engine that has some of the executions: what it writes and calls while it has
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 from tests.support.engine_kit import Rig, name_of
@@ -15,14 +15,14 @@ from typing_extensions import override
 
 from airscrew.engine.controller.ownership import Ownership
 from airscrew.engine.controller.shards import OpenShards
-from airscrew.engine.executor import Findable, Found, Idempotent, TaskContext, TaskStatus
+from airscrew.engine.executor import TaskContext, TaskStatus
 from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.ids import ExecutionId
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
 from airscrew.state.errors import ShardLostError
 from airscrew.state.records import Options, Request, Stage, decode
-from airscrew.state.store import Compare, Put
+from airscrew.state.store import Compare, KeyValue, Put
 
 pytestmark = pytest.mark.virtual_time(limit_seconds=100_000)
 
@@ -110,30 +110,6 @@ class TestFormerOwner:
             await elapse(3600)
 
         assert len(rig.executor.calls) == calls
-
-    async def test_asks_the_new_owner_to_sweep_after_a_start_that_was_under_way(self) -> None:
-        rig = Rig()
-        owner = shared(rig)
-        going: list[Callable[[], None]] = []
-
-        async def start(context: TaskContext[Count], template: object) -> TaskStatus[Count]:
-            gate = asyncio.Event()
-            going.append(gate.set)
-            await gate.wait()
-            return TaskStatus.running(Count(job=context.key))
-
-        rig.executor.start_task = start  # type: ignore[method-assign]
-        await rig.submit()
-        async with rig.engine():
-            await elapse(1)
-            await owner.take_away()
-            going[0]()
-            await elapse(1)
-
-        found = await requests(rig)
-        assert set(found) == {"submit", "sweep-0"}
-        assert (found["sweep-0"].uid, found["sweep-0"].attempt) == (f"{'a':0>32}", 0)
-        assert (await rig.record()).stage is Stage.STARTING
 
 
 class TestUncertainty:
@@ -240,6 +216,59 @@ class TestShards:
         assert (await rig.record()).phase is Phase.SUCCESS
         assert rig.executor.count("start_task") == 1
 
+    async def test_a_shard_that_came_back_while_it_was_being_closed_keeps_what_it_has_now(self) -> None:
+        rig = Rig()
+        gate = asyncio.Event()
+
+        async def start(context: TaskContext[Count], template: object) -> TaskStatus[Count]:
+            await gate.wait()
+            return TaskStatus.running(Count(job=context.key))
+
+        rig.executor.start_task = start  # type: ignore[method-assign]
+        shard = name_of("a").shard
+        await rig.submit()
+        async with rig.engine() as controller, asyncio.TaskGroup() as group:
+            await elapse(1)
+            closing = group.create_task(controller.close_shard(shard))
+            await elapse(1)
+            controller.drop_shard(shard)
+            await controller.open_shard(shard)
+            await elapse(1)
+            assert closing.done()
+
+            gate.set()
+            rig.executor.ends["a"] = success
+            await elapse(120)
+
+        assert (await rig.record()).phase is Phase.SUCCESS
+
+    async def test_what_was_read_before_a_shard_went_and_came_back_is_read_again(self) -> None:
+        rig = Rig()
+        shard = name_of("a").shard
+        await rig.submit()
+        async with rig.engine() as controller:
+            await elapse(1)
+            await controller.close_shard(shard)
+            calls, gate, get = len(rig.executor.calls), asyncio.Event(), rig.store.get
+
+            async def get_slowly(key: str) -> KeyValue | None:
+                found = await get(key)
+                await gate.wait()
+                return found
+
+            rig.store.get = get_slowly  # type: ignore[method-assign]
+            await controller.open_shard(shard)
+            await elapse(1)
+            controller.drop_shard(shard)
+            gate.set()
+            await elapse(60)
+            assert len(rig.executor.calls) == calls
+
+            rig.store.get = get  # type: ignore[method-assign]
+            await controller.open_shard(shard)
+            await elapse(1)
+            assert len(rig.executor.calls) > calls
+
     async def test_slots_of_what_is_given_away_are_free(self) -> None:
         rig = Rig(limit=1)
         for name in ("a", "b"):
@@ -252,105 +281,3 @@ class TestShards:
             await elapse(1)
 
         assert rig.executor.count("start_task") == 2
-
-
-@dataclass
-class Strays:
-    """Jobs of a late start, by attempt key, beside what the executor itself made."""
-
-    rig: Rig
-    jobs: dict[str, list[str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.rig.executor.find = self.find  # type: ignore[method-assign]
-
-    async def find(self, context: TaskContext[Count]) -> Sequence[Found[Count]]:
-        own = [context.key] if context.key in self.rig.executor.jobs else []
-        there = [*own, *self.jobs.get(context.key, [])]
-        return [
-            Found(Count(job=job), created_at=float(number))
-            for number, job in enumerate(there)
-            if job not in self.rig.executor.gone
-        ]
-
-
-class TestSweep:
-    def rig(self) -> tuple[Rig, Strays]:
-        rig = Rig()
-        rig.executor.start_declaration = Findable(settle=5.0)
-        return rig, Strays(rig)
-
-    async def sweep(self, rig: Rig, attempt: int = 0, uid: str = f"{'a':0>32}") -> None:
-        await rig.ask("a", "sweep", key=f"sweep-{attempt}", attempt=attempt, uid=uid)
-
-    async def test_a_twin_of_a_live_job_is_killed_and_the_job_goes_on(self) -> None:
-        rig, strays = self.rig()
-        await rig.submit()
-        async with rig.engine():
-            await elapse(1)
-            strays.jobs[rig.key()] = ["late"]
-            await self.sweep(rig)
-            await elapse(5)
-
-            assert rig.executor.gone == {"late"}
-            assert (await rig.record()).stage is Stage.LIVE
-        assert set(await requests(rig)) == {"submit"}
-
-    async def test_what_came_late_for_an_execution_that_is_over_is_killed(self) -> None:
-        rig, strays = self.rig()
-        await rig.submit()
-        rig.executor.ends["a"] = success
-        async with rig.engine():
-            await elapse(30)
-            strays.jobs[rig.key()] = ["late"]
-            await self.sweep(rig)
-            await elapse(5)
-
-        assert "late" in rig.executor.gone
-        assert await requests(rig) == {}
-        assert (await rig.record()).phase is Phase.SUCCESS
-
-    async def test_it_is_tried_again_until_the_outside_system_answers(self) -> None:
-        rig, strays = self.rig()
-        await rig.submit()
-        rig.executor.ends["a"] = success
-        async with rig.engine():
-            await elapse(30)
-            strays.jobs[rig.key()] = ["late"]
-            find, strays.rig.executor.find = strays.rig.executor.find, self.away  # type: ignore[method-assign]
-            await self.sweep(rig)
-            await elapse(10)
-            assert set(await requests(rig)) == {"sweep-0"}
-            rig.executor.find = find  # type: ignore[method-assign]
-            await elapse(10)
-
-        assert "late" in rig.executor.gone
-        assert await requests(rig) == {}
-
-    async def away(self, context: TaskContext[Count]) -> Sequence[Found[Count]]:
-        raise OSError("away, on purpose")
-
-    @pytest.mark.parametrize("uid", ["", "f" * 32])
-    async def test_one_for_an_earlier_execution_of_that_name_changes_nothing(self, uid: str) -> None:
-        rig, strays = self.rig()
-        await rig.submit()
-        async with rig.engine():
-            await elapse(1)
-            strays.jobs[rig.key()] = ["not a stray of that one"]
-            await self.sweep(rig, uid=uid)
-            await elapse(5)
-
-        assert rig.executor.gone == set()
-        assert set(await requests(rig)) == {"submit"}
-
-    async def test_one_for_an_executor_that_finds_nothing_twice_is_struck_off(self) -> None:
-        rig = Rig()
-        assert isinstance(rig.executor.start_declaration, Idempotent)
-        await rig.submit()
-        async with rig.engine():
-            await elapse(1)
-            await self.sweep(rig)
-            await elapse(5)
-
-        assert set(await requests(rig)) == {"submit"}
-        assert rig.executor.gone == set()

@@ -29,6 +29,7 @@ from airscrew.engine.executor import (
     AnyExecutor,
     AnyFound,
     AnyStatus,
+    Findable,
     Gone,
     NotStarted,
     OutputsAt,
@@ -71,7 +72,7 @@ from airscrew.idl.errors import ErrorKind, shorten
 from airscrew.idl.ids import ExecutionId
 from airscrew.idl.phase import Phase, TaskInfo
 from airscrew.idl.template import TaskTemplate
-from airscrew.state.records import NO_STATE
+from airscrew.state.records import NO_STATE, Request
 
 
 class UnlimitedAllocation(Allocation):
@@ -151,8 +152,8 @@ class Calls:
                 return await self._check(live, host)
             case FindJobs():
                 return await self._find(live, host)
-            case Sweep(request=request, attempt=attempt):
-                return await self._sweep(live, host, request, attempt)
+            case Sweep():
+                return await self._sweep(live, host, call)
             case KillJob(reason=reason):
                 return await self._kill(live, host, reason)
             case Finalize():
@@ -171,7 +172,7 @@ class Calls:
             return start_failed(error)
         except Exception as error:  # noqa: BLE001 - nothing was asked of the executor yet
             return NothingStarted(f"the start cannot be prepared: {describe(error)}", None)
-        if not self.owner.is_certain:  # template and inputs may have taken long to read
+        if not self._may_call(live):  # template and inputs may have taken long to read
             return NothingStarted("whether this engine still has the execution is not certain", UNCERTAIN_SECONDS)
         try:
             answer = await host.call("start_task", context, template)
@@ -183,12 +184,16 @@ class Calls:
             return NothingStarted(shorten(answer.reason, REASON_LIMIT), answer.delay)
         return await self._started(live, host, context, checked_status(answer, executor.id))
 
+    def _may_call(self, live: Live) -> bool:
+        """Tell whether a call outside may begin: nobody else can have the execution."""
+        return self.owner.is_certain and not live.lost
+
     async def _started(self, live: Live, host: Host, context: AnyContext, status: AnyStatus) -> Fact:
         try:
             raw = encode_state(status.state, host.executor.id)
         except (StateTooLargeError, CorruptStateError) as error:
             # The state cannot be kept, so nobody could ever find the job again: it is killed with the state in hand.
-            if await host.kill_until_gone(context, status.state, str(error)):
+            if await host.kill_until_gone(context, status.state, str(error), lambda: self._may_call(live)):
                 return StartFailed(retryable=False, code="BadCustomState", message=str(error), kind=ErrorKind.SYSTEM)
             return StartUnknown(f"{error}; the job is not gone yet")
         try:
@@ -250,24 +255,38 @@ class Calls:
             return JobsFound(None, asked_at=asked_at)
         first, *twins = sorted(found, key=lambda one: one.created_at)
         for twin in twins:
-            if not await host.kill_until_gone(context, twin.state, "a twin of the same attempt"):
+            if not await host.kill_until_gone(
+                context, twin.state, "a twin of the same attempt", lambda: self._may_call(live)
+            ):
                 return CallFailed("a second job of the same attempt is not gone yet")
         return JobsFound(encode_state(first.state, executor.id), executor.state_version, len(twins))
 
-    async def _sweep(self, live: Live, host: Host, request: str, attempt: int) -> Fact:
-        """Kill what carries the key of an attempt beside the job that the record knows of."""
-        context = self._context(live, host.executor, attempt)
+    async def _sweep(self, live: Live, host: Host, sweep: Sweep) -> Fact:
+        """Kill what a start made that came late."""
+        context = self._context(live, host.executor, sweep.request.attempt)
         try:
-            found = cast("Sequence[AnyFound]", await host.call("find", context))
+            strays, again_at = await self._strays(live, host, context, sweep.request)
         except Exception as error:  # noqa: BLE001 - the wall: asked again later
             return SweepFailed(describe(error))
-        # What the record knows was there before: the first to be created, as in every look.
-        known = 1 if attempt == live.record.attempt and live.record.created else 0
-        strays = sorted(found, key=lambda one: one.created_at)[known:]
         for stray in strays:
-            if not await host.kill_until_gone(context, stray.state, "a start that came late"):
+            if not await host.kill_until_gone(context, stray, "a start that came late", lambda: self._may_call(live)):
                 return SweepFailed("a job of a start that came late is not gone yet")
-        return Swept(request, len(strays))
+        return Swept(sweep.name, len(strays), again_at)
+
+    async def _strays(
+        self, live: Live, host: Host, context: AnyContext, request: Request
+    ) -> tuple[list[object], float | None]:
+        """List the states of what carries the key of an attempt beside its job, and when to look again."""
+        start = host.executor.start_declaration
+        if not isinstance(start, Findable):
+            told = msgspec.structs.replace(live.record, state=request.state, state_version=request.state_version)
+            return [decode_state(told, host.executor)], None
+        looked_at, counts_at = self.clock.now(), request.at + start.settle
+        found = cast("Sequence[AnyFound]", await host.call("find", context))
+        states = [one.state for one in sorted(found, key=lambda one: one.created_at)]
+        if request.attempt == live.record.attempt and live.record.created:
+            states = _without_recorded(states, self._state(live, host.executor), host.executor)
+        return states, None if looked_at >= counts_at else counts_at
 
     async def _kill(self, live: Live, host: Host, reason: str) -> Fact:
         executor = host.executor
@@ -368,3 +387,9 @@ def own_message(template: TaskTemplate, executor: AnyExecutor) -> object | None:
         return decode_custom(template.custom, executor.custom_message)
     except CustomFieldError as error:
         raise PermanentError(str(error), code="BadTaskSpecification") from error
+
+
+def _without_recorded(states: list[object], recorded: object, executor: AnyExecutor) -> list[object]:
+    """Take the recorded job out of what was listed; the first that was created when none can be told to be it."""
+    same = next((state for state in states if executor.is_same_job(state, recorded)), None)
+    return states[1:] if same is None else [state for state in states if state is not same]

@@ -23,7 +23,7 @@ from airscrew.engine.controller.fitting import fitted
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ownership import Ownership, SoleOwner
 from airscrew.engine.errors import EngineError
-from airscrew.engine.machine import Fact, ledger_entry
+from airscrew.engine.machine import SWEEP, Fact, open_entries
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.errors import StoreFullError, StoreUnavailableError
@@ -121,7 +121,7 @@ class Committer:
         stored = decode_record(found.value)
         if stored.write == record.write and stored.uid == record.uid:
             return found.mod_revision
-        if found.mod_revision == live.revision and not live.consumed:
+        if found.mod_revision == live.revision and not live.consumed and not refused:
             return None
         return 0
 
@@ -166,6 +166,10 @@ class Committer:
         if live.accepted and not live.revision:
             # It may have been pruned since it was read: without this it would begin once more.
             compares.append(Compare(keys.spec_key(live.execution), live.accepted))
+        late_start = keys.request_key(live.execution, f"{SWEEP}-{record.attempt}")
+        if _resolves_unknown_start(live.stored, record) and keys.request_of(late_start) not in live.requests:
+            # Word of a start that may have been sent later than was thought; the watch may not have told of it yet.
+            compares.append(Compare(late_start, 0))
         operations: list[Operation] = [Put(name, data)]
         for what in live.consumed:
             request = keys.request_key(live.execution, what)
@@ -183,14 +187,16 @@ class Committer:
 
     def _ledger(self, live: Live, record: Record) -> list[Operation]:
         name = str(live.execution)
-        before = None if live.stored is None else ledger_entry(live.stored, live.options, name)
-        after = ledger_entry(record, live.options, name)
-        operations: list[Operation] = []
-        if after is not None and after != before:
-            operations.append(Put(keys.ledger_key(live.execution, live.key_of(record)), encode(after)))
-        moved = live.stored is not None and live.stored.attempt != record.attempt
-        if before is not None and live.stored is not None and (after is None or moved):
-            operations.append(Delete(keys.ledger_key(live.execution, live.key_of(live.stored))))
+        before = {} if live.stored is None else open_entries(live.stored, live.options, name)
+        after = open_entries(record, live.options, name)
+        operations: list[Operation] = [
+            Put(keys.ledger_key(live.execution, live.key_at(attempt)), encode(entry))
+            for attempt, entry in after.items()
+            if before.get(attempt) != entry
+        ]
+        operations += [
+            Delete(keys.ledger_key(live.execution, live.key_at(attempt))) for attempt in before if attempt not in after
+        ]
         return operations
 
     def _word_to_parent(self, live: Live, record: Record) -> list[Operation]:
@@ -200,6 +206,14 @@ class Committer:
         parent = ExecutionId.parse(live.options.parent)
         what = f"child-{live.options.item or 0}"
         return [Put(keys.request_key(parent, what), encode(Request(what="child", at=record.ended_at)))]
+
+
+def _resolves_unknown_start(stored: Record | None, record: Record) -> bool:
+    """Tell whether a step goes on from a start whose outcome was unknown."""
+    before = None if stored is None else stored.intent
+    if before is None or not before.unknown_since:
+        return False
+    return record.intent is None or not record.intent.unknown_since
 
 
 def requests_in(items: Iterable[KeyValue]) -> dict[str, tuple[Request, int]]:

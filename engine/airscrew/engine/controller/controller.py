@@ -26,6 +26,7 @@ from cachetools import LRUCache
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.answers import describe
 from airscrew.engine.controller.commit import SUBMIT, ExecutionGoneError
+from airscrew.engine.controller.late_starts import tell_of_late_start
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.shards import OpenShards
 from airscrew.engine.controller.turn import Dispatch, Turns, may_be_outside
@@ -34,7 +35,8 @@ from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
 from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
-from airscrew.state.errors import CompactedError, ShardLostError, StoreFullError, StoreUnavailableError
+from airscrew.state.errors import CompactedError, ShardLostError, StoreUnavailableError
+from airscrew.state.members import shard_unit
 from airscrew.state.records import (
     LedgerEntry,
     Options,
@@ -44,9 +46,8 @@ from airscrew.state.records import (
     decode,
     decode_options,
     decode_record,
-    encode,
 )
-from airscrew.state.store import ANY, Compare, Delete, Event, Put, Store, prefix_end
+from airscrew.state.store import Compare, Delete, Event, Store, prefix_end
 
 log = logging.getLogger("airscrew.controller")
 
@@ -137,10 +138,14 @@ class Controller:
                 return
 
     async def close_shard(self, shard: int) -> None:
-        """Take no new turns in a shard, and return when those under way have come to their end."""
+        """
+        Take no new turns in a shard, and return when those under way have come to their end.
+
+        Also when the shard is opened again meanwhile, as after it went and came back: then nothing of it is dropped.
+        """
         self.shards.close(shard)
-        await self.shards.quiet(shard)
-        self.drop_shard(shard)
+        if await self.shards.quiet(shard):
+            self.drop_shard(shard)
 
     def drop_shard(self, shard: int) -> None:
         """Forget a shard: what is under way in it fails at its next write."""
@@ -247,7 +252,7 @@ class Controller:
             if live is None or not live.lost:
                 self._abandon(execution)
             if live is not None and live.asked is not None:
-                await self._ask_for_a_sweep(live, live.asked)
+                await tell_of_late_start(self.store, live, live.asked, self.clock.now())
             return
         except Exception as error:  # the wall of a turn: it concerns this execution alone
             log.exception("a turn failed", extra={"execution": str(execution), "error": describe(error)})
@@ -292,18 +297,6 @@ class Controller:
             self.turns.abandon(live)
             self.on_lost(live)
 
-    async def _ask_for_a_sweep(self, live: Live, attempt: int) -> None:
-        """Tell the new owner of a start that was on its way: what it may have made is in no record."""
-        request = Request(what="sweep", at=self.clock.now(), uid=live.options.uid, attempt=attempt)
-        put = Put(keys.request_key(live.execution, f"sweep-{attempt}"), encode(request))
-        while True:
-            try:
-                await self.store.txn([Compare(keys.spec_key(live.execution), ANY)], [put])
-            except (StoreUnavailableError, StoreFullError):
-                await asyncio.sleep(WATCH_RETRY_SECONDS)
-            else:
-                return
-
     def expect(self, execution: ExecutionId, options: Options) -> None:
         """Keep what is about to be accepted by this process, so that it need not be read again."""
         self._expected[execution] = options
@@ -330,9 +323,13 @@ class Controller:
         return live
 
     async def _take_control(self, execution: ExecutionId) -> Live | None:
+        term = self.shards.term(execution.shard)
         live = self._expected_live(execution) or await self._stored_live(execution)
         if live is None:
             return None
+        if self.shards.term(execution.shard) != term:
+            # It went to another engine while it was read: what was read may be old, even when it is back by now.
+            raise ShardLostError(shard_unit(execution.shard))
         record = live.record
         live.requests.update(self._requests.get(execution, {}))
         live.requests.pop(SUBMIT, None)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -86,11 +87,21 @@ class Host:
                 raise TimeoutError(f"{what} gave no answer in {seconds:g} s") from error
             raise
 
-    async def kill_until_gone(self, context: AnyContext, state: object, reason: str) -> bool:
+    async def kill_until_gone(
+        self, context: AnyContext, state: object, reason: str, may_go_on: Callable[[], bool] = lambda: True
+    ) -> bool:
         """
         Kill a job that no record will ever tell of; after a while give up and say so: its outcome is unknown then.
+
+        Args:
+            context: Of the attempt.
+            state: The job's.
+            reason: For people.
+            may_go_on: Asked before each call: it may be another engine's by now.
         """
         for pause in KILL_PAUSES:
+            if not may_go_on():
+                return False
             try:
                 answer = await self.call("kill_task", context, state, reason)
             except Exception:  # noqa: BLE001 - the wall around an executor's call: it is called again

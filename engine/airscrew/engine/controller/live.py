@@ -35,7 +35,7 @@ class Live:
         consumed: Names of requests taken in since the last write.
         events: Reports made since the last write.
         fresh: Whether the intent is of this life and its start was not called yet.
-        asked: The attempt that a start was asked for since the last write; None when none was.
+        asked: The record with which a start was asked for since the last write; None when none was.
         woken: Whether something outside asks for a look before the timer.
         indexed: The key under which executors can wake it.
         lost: Whether another engine had it since it came under control here; for good, even if it comes back.
@@ -53,7 +53,7 @@ class Live:
     consumed: list[str] = field(default_factory=list[str])
     events: list[PhaseEvent] = field(default_factory=list[PhaseEvent])
     fresh: bool = False
-    asked: int | None = None
+    asked: Record | None = None
     woken: bool = False
     indexed: str = ""
     lost: bool = False
@@ -85,6 +85,11 @@ class Live:
     def key_at(self, attempt: int) -> AttemptKey:
         """Derive the key of an attempt."""
         return attempt_key(self.installation, self.options.uid, attempt)
+
+    def consume(self, request: str) -> None:
+        """Take note that a request is taken in, and goes with the next write."""
+        if request not in self.consumed:
+            self.consumed.append(request)
 
     def apply(self, record: Record, now: float) -> None:
         """Go on with another record, and keep the report that it makes."""

@@ -23,6 +23,7 @@ class OpenShards:
         self._open = set(shards)
         self._members: dict[int, set[ExecutionId]] = {}
         self._turns: dict[int, int] = {}
+        self._terms: dict[int, int] = {}
         self._ended = asyncio.Event()
 
     @classmethod
@@ -33,10 +34,16 @@ class OpenShards:
     def open(self, shard: int) -> None:
         """Begin to work on a shard."""
         self._open.add(shard)
+        self._ended.set()
 
     def close(self, shard: int) -> None:
         """Begin no more turns in a shard."""
         self._open.discard(shard)
+        self._terms[shard] = self.term(shard) + 1
+
+    def term(self, shard: int) -> int:
+        """Return a number that is another one once the shard was closed, even when it is open again."""
+        return self._terms.get(shard, 0)
 
     def is_open(self, shard: int) -> bool:
         """Tell whether a shard is worked on."""
@@ -71,8 +78,9 @@ class OpenShards:
                 del self._turns[shard]
                 self._ended.set()
 
-    async def quiet(self, shard: int) -> None:
-        """Wait until no turn is under way in a shard."""
-        while shard in self._turns:
+    async def quiet(self, shard: int) -> bool:
+        """Wait until no turn is under way in a closed shard; False when it is open again before."""
+        while shard in self._turns and shard not in self._open:
             self._ended.clear()
             await self._ended.wait()
+        return shard not in self._open

@@ -147,7 +147,8 @@ class Turns:
 
     async def _step(self, live: Live, record: Record, consumed: tuple[str, ...], now: float) -> None:
         live.apply(record, now)
-        live.consumed += [name for name in consumed if name not in live.consumed]
+        for name in consumed:
+            live.consume(name)
         if len(live.consumed) >= CONSUMED_LIMIT:
             await self._write(live)
 
@@ -192,7 +193,7 @@ class Turns:
         live.woken = False
         if isinstance(call, Start):
             live.fresh = False
-            live.asked = live.record.attempt
+            live.asked = live.record
         fact = await self.calls.perform(live, given.executor_id, call)
         self._learn(live, given, fact)
         return True
@@ -202,8 +203,8 @@ class Turns:
         calm = given.gate is None or self._is_calm(live, given.gate, fact, now)
         live.apply(learn(self._view(live, given, calm=calm), fact), now)
         live.facts.append(fact)
-        if isinstance(fact, Swept) and fact.request in live.requests and fact.request not in live.consumed:
-            live.consumed.append(fact.request)
+        if isinstance(fact, Swept) and fact.again_at is None and fact.request in live.requests:
+            live.consume(fact.request)
 
     def _is_calm(self, live: Live, gate: Gate, fact: Fact, now: float) -> bool:
         """Tell whether a failure may be the execution's own, and not its executor's."""

@@ -198,6 +198,19 @@ class Executor(ABC, Generic[StateT]):
         del context
         raise NotImplementedError(f"executor {self.id} is declared Findable and has no find")
 
+    def is_same_job(self, one: StateT, other: StateT) -> bool:
+        """
+        Tell whether two states are of the same job. Pure.
+
+        Called with what ``find`` listed and what is recorded, when a start came late from an engine that had lost
+        the execution: what is not the recorded job is killed. Equal states by default; override it when a job's
+        state changes while it runs. When nothing that is listed is the recorded job, the first created counts as it.
+
+        Raises:
+            Exception: The engine backs off and looks again.
+        """
+        return one == other
+
     def migrate_state(self, state: Mapping[str, object], version: int) -> Mapping[str, object]:
         """
         Turn the JSON of an older state version into that of ``state_version``. Pure.

@@ -58,10 +58,12 @@ from airscrew.engine.machine.facts import (
     Told,
 )
 from airscrew.engine.machine.learn import begin, learn
-from airscrew.engine.machine.report import ledger_entry, phase_event
+from airscrew.engine.machine.report import ledger_entry, open_entries, phase_event
+from airscrew.engine.machine.sweeps import SWEEP
 from airscrew.engine.machine.view import Policy, Traits, View, first_record
 
 __all__ = [
+    "SWEEP",
     "Action",
     "Begin",
     "CacheHeld",
@@ -105,5 +107,6 @@ __all__ = [
     "learn",
     "ledger_entry",
     "next_action",
+    "open_entries",
     "phase_event",
 ]

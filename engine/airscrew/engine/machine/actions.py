@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airscrew.state.records import Record
+from airscrew.state.records import Record, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +62,17 @@ class FindJobs:
 @dataclass(frozen=True, slots=True)
 class Sweep:
     """
-    Call ``find`` for an attempt whose start may have come late, from an engine that had lost its shard; kill strays.
+    Kill what a start may have made that came late, from an engine that had lost its shard.
+
+    By its state when that engine had the answer, else by ``find``.
 
     Attributes:
-        request: The name of the request that asked for it.
-        attempt: Which attempt.
+        name: Of the request that asked for it.
+        request: That request.
     """
 
-    request: str
-    attempt: int
+    name: str
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)

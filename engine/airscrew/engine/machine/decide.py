@@ -4,7 +4,7 @@ What is to be done next: one pure function over a view, made of one small functi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
@@ -21,7 +21,6 @@ from airscrew.engine.machine.actions import (
     KillJob,
     Start,
     Step,
-    Sweep,
     TendChildren,
     Wait,
 )
@@ -35,15 +34,13 @@ from airscrew.engine.machine.ending import (
     show_verdict,
 )
 from airscrew.engine.machine.report import report
+from airscrew.engine.machine.sweeps import SWEEP, count_late_start, sweep_due_at, sweep_strays
 from airscrew.engine.machine.view import View
 from airscrew.idl.errors import ErrorKind, ExecutionError, shorten
 from airscrew.idl.phase import Phase
 from airscrew.state.records import Intent, Options, Record, Request, Stage, Verdict, system_error
 
 REASON_LIMIT = 1000
-
-SWEEP = "sweep"
-"""What an engine asks of the next owner when it lost a shard while a start was under way."""
 
 Rule = Callable[[View], Action | None]
 
@@ -72,16 +69,29 @@ def _take_in_requests(view: View) -> Action | None:
             case "retry" if record.quarantine:
                 record = msgspec.structs.replace(record, quarantine="", failures=0, next_check=view.now, not_before=0.0)
                 record = report(record, record.phase, "taken out of quarantine", view.now)
-            case "clear" if record.stage is Stage.DONE:
-                record = msgspec.structs.replace(record, intent=None, created=False)
-            case "clear" if record.stage is Stage.STARTING and record.ended_at:
-                record = conclude(record, view.options, view.policy, view.now)
+            case "clear":
+                record = _cleared(view, request)
             case "child" if record.stage is Stage.CHILDREN:
                 record = msgspec.structs.replace(record, next_check=view.now)
             case _:
                 pass
         return Step(record, (name,))
     return None
+
+
+def _cleared(view: View, request: Request) -> Record:
+    """Take a person's word that nothing is left of an attempt."""
+    record = view.record
+    doubts = tuple(doubt for doubt in record.doubts if doubt.attempt != request.attempt)
+    if doubts != record.doubts:
+        record = msgspec.structs.replace(record, doubts=doubts)
+    if request.attempt != record.attempt:
+        return record
+    if record.stage is Stage.DONE:
+        return msgspec.structs.replace(record, intent=None, created=False)
+    if record.stage is Stage.STARTING and record.ended_at:
+        return conclude(record, view.options, view.policy, view.now)
+    return record
 
 
 def _killed(view: View, request: Request) -> Record:
@@ -202,24 +212,6 @@ def _lost(view: View, intent: Intent) -> Action:
     return Step(msgspec.structs.replace(done, stage=Stage.DONE, intent=intent))
 
 
-def _sweep_strays(view: View) -> Action | None:
-    """
-    Look for what a start may have made that came late: its engine had lost the shard before the answer was there.
-
-    Not while the start of that attempt is unknown anyway: that is resolved by the same look.
-    """
-    name, request = next(_sweeps(view), ("", None))
-    if request is None or view.traits is None or view.record.stage is Stage.STARTING:
-        return None
-    if not isinstance(view.traits.start, Findable) or request.uid != view.record.uid:
-        return Step(view.record, (name,))
-    return Sweep(name, request.attempt) if view.now >= view.record.not_before else None
-
-
-def _sweeps(view: View) -> Iterator[tuple[str, Request]]:
-    return ((name, request) for name, request in view.requests.items() if request.what == SWEEP)
-
-
 def _stay_in_quarantine(view: View) -> Action | None:
     if not view.record.quarantine or view.record.verdict is not None:
         return None
@@ -300,7 +292,7 @@ def _kill_reason(record: Record) -> str:
 
 
 def _done(view: View) -> Action:
-    return Wait(view.record.not_before if any(_sweeps(view)) and view.traits is not None else None)
+    return Wait(sweep_due_at(view))
 
 
 def _starting(view: View) -> Action:
@@ -315,8 +307,9 @@ def _wait(view: View, until: float | None) -> Wait:
         times.append(verdict.at + view.policy.kill_deadline)
     if until is not None:
         times.append(until)
-    if view.record.not_before > view.now and any(_sweeps(view)):
-        times.append(view.record.not_before)
+    sweep_at = sweep_due_at(view)
+    if sweep_at is not None and sweep_at > view.now:
+        times.append(sweep_at)
     return Wait(min(times) if times else None)
 
 
@@ -324,8 +317,9 @@ _RULES: tuple[Rule, ...] = (
     _take_in_requests,
     _enforce_deadlines,
     _give_up_waiting_for_a_kill,
+    count_late_start,
     _resolve_unknown_start,
-    _sweep_strays,
+    sweep_strays,
     _stay_in_quarantine,
 )
 

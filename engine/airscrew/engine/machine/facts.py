@@ -95,15 +95,17 @@ class JobsFound:
 @dataclass(frozen=True, slots=True)
 class Swept:
     """
-    Nothing is left of a start that came late.
+    Nothing is there now of a start that came late.
 
     Attributes:
         request: The name of the request that asked for the sweep.
         strays: How many jobs were found, and are gone.
+        again_at: When to look once more, as absence does not count yet; None when it counts.
     """
 
     request: str
     strays: int
+    again_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,8 @@ def learn(view: View, fact: Fact) -> Record:
             return _told(record, fact, given)
         case NothingStarted() | StartFailed() | StartUnknown() | JobsFound():
             return _learn_of_start(record, fact, given)
-        case Swept():
-            return record
+        case Swept(again_at=again_at):
+            return record if again_at is None else msgspec.structs.replace(record, not_before=again_at)
         case SweepFailed():
             later = given.now + call_delay(given.policy, 1, record.uid)
             return msgspec.structs.replace(record, not_before=max(record.not_before, later))

@@ -54,6 +54,26 @@ def ledger_entry(record: Record, options: Options, execution: str) -> LedgerEntr
     )
 
 
+def open_entries(record: Record, options: Options, execution: str) -> dict[int, LedgerEntry]:
+    """List what may lie outside, by attempt: of the current one, and of late starts of which nobody can tell."""
+    entries = {
+        doubt.attempt: LedgerEntry(
+            execution=execution,
+            uid=options.uid,
+            executor=record.executor,
+            attempt=doubt.attempt,
+            state=LedgerState.UNKNOWN,
+            since=doubt.since,
+            note="a start that came late may have made a job",
+        )
+        for doubt in record.doubts
+    }
+    current = ledger_entry(record, options, execution)
+    if current is not None:
+        entries[record.attempt] = current
+    return entries
+
+
 def phase_event(record: Record, options: Options, execution: str, key: AttemptKey, now: float) -> PhaseEvent:
     """Make the event of the report that the record shows."""
     return PhaseEvent(

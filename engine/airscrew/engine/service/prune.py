@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-from airscrew.engine.machine import ledger_entry
+from airscrew.engine.machine import open_entries
 from airscrew.engine.service.reader import Found, Reader
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
@@ -76,7 +76,7 @@ class Pruner:
             options = decode_options(spec.value)
         except RecordError:
             return None
-        may_be_outside = ledger_entry(record, options, str(execution)) is not None
+        may_be_outside = bool(open_entries(record, options, str(execution)))
         if may_be_outside or (options.parent and await self._is_at_work(options.parent)):
             return None
         return Found(execution, options, record, revision)

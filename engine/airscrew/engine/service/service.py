@@ -201,7 +201,8 @@ class EngineService(StoreViewer):
                 # Its execution is gone; another one may have its name.
                 await self.store.txn([], [Delete(name)])
                 return
-            await self._ask(await self.reader.find(entry.execution), Request(what="clear", at=self.clock.now()))
+            clear = Request(what="clear", attempt=entry.attempt, at=self.clock.now())
+            await self._ask(await self.reader.find(entry.execution), clear, f"clear-{entry.attempt}")
             return
         raise ApiError("not_found", f"there is no open ledger entry {key}; `airscrew leaks` lists them")
 
@@ -210,9 +211,9 @@ class EngineService(StoreViewer):
         before = self.clock.now() - older_than_seconds
         return await self.pruner.prune(ended_before=before, keep=keep, dry_run=dry_run)
 
-    async def _ask(self, found: Found, request: Request) -> None:
+    async def _ask(self, found: Found, request: Request, name: str = "") -> None:
         """Leave a request for the owner, if the execution is still there."""
-        key = keys.request_key(found.execution, request.what)
+        key = keys.request_key(found.execution, name or request.what)
         spec = keys.spec_key(found.execution)
         result = await self.store.txn([Compare(spec, ANY)], [Put(key, encode(request))])
         if not result.succeeded:

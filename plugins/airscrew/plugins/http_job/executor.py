@@ -62,6 +62,11 @@ class HttpJobExecutor(Executor[HttpJobState]):
         self._opened = Opened()
 
     @override
+    def is_same_job(self, one: HttpJobState, other: HttpJobState) -> bool:
+        """Tell by the id that the service gave."""
+        return (one.service, one.id) == (other.service, other.id)
+
+    @override
     async def initialize(self, setup: Setup) -> None:
         """
         Read the configuration, open the session and begin to read jobs.

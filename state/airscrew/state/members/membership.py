@@ -288,12 +288,13 @@ class Membership:
         assert self._held is not None
         assert self._beside is not None
         self._busy.add(unit)
-        self._beside.spawn(self._gained(unit, given=given), f"gain-{unit}")
+        self._beside.spawn(self._gained(unit, self._owned[unit], given=given), f"gain-{unit}")
 
-    async def _gained(self, unit: str, *, given: bool) -> None:
+    async def _gained(self, unit: str, term: int, *, given: bool) -> None:
         assert self._held is not None
         try:
-            await self._held.gained(unit, given=given)
+            if self._owned.get(unit) == term:  # it may be another's again by the time this runs
+                await self._held.gained(unit, given=given)
         finally:
             self._free(unit)
 
@@ -355,7 +356,8 @@ class Membership:
                 except (StoreUnavailableError, StoreFullError):
                     await asyncio.sleep(_RETRY_SECONDS)
         finally:
-            if term is not None and self._owned.get(unit) == term:
+            if unit in self._owned:
+                # It was not given, or it went and came back while it was let go, which ends work of the new term too.
                 await self._held.gained(unit, given=True)
 
     async def _write(self, unit: str, compares: Sequence[Compare], claim: Claim) -> None:

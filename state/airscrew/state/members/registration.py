@@ -122,7 +122,18 @@ class Registration:
         self._sent_at = sent_at
 
     async def _put_anew(self, *, is_first: bool) -> float:
-        """Put the key under a new lease, and return when that lease was asked for."""
+        """
+        Put the key under a new lease, and return when that lease was asked for.
+
+        Raises:
+            StoreUnavailableError: It is not put; that the lease ended before is such a case.
+        """
+        try:
+            return await self._put_under_new_lease(is_first=is_first)
+        except LeaseOverError as error:
+            raise StoreUnavailableError("the lease of the key ended before it was put: try again") from error
+
+    async def _put_under_new_lease(self, *, is_first: bool) -> float:
         sent_at = self._monotonic()
         self._lease = await self._store.grant_lease(self._seconds)
         self.me = msgspec.structs.replace(self.me, joined_at=self.me.joined_at or self.now(), time=self.now())

@@ -130,7 +130,7 @@ class TestLeaks:
 
         await office.api.clear_leak(key)
 
-        assert await request_of(office, "clear") is not None
+        assert await request_of(office, "clear-0") is not None
 
     async def test_an_entry_without_an_execution_is_struck_off_at_once(self) -> None:
         office = Office()

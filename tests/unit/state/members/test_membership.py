@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 
 from airscrew.engine.testing.virtual_time import elapse
@@ -17,8 +18,9 @@ from airscrew.state.errors import LeaseOverError, ShardLostError, StoreBusyError
 from airscrew.state.fencing import FencedStore
 from airscrew.state.lease_lock import hold_engine
 from airscrew.state.members import UNITS, Held, Life, Member, Membership, join
+from airscrew.state.members.joining import LEASE_SECONDS
 from airscrew.state.memory import MemoryStore
-from airscrew.state.store import LeaseStore, Put
+from airscrew.state.store import Delete, LeaseStore, Put
 
 pytestmark = pytest.mark.virtual_time
 
@@ -61,6 +63,7 @@ class Line:
         self.store = store
         self.is_cut = False
         self.is_full = False
+        self.is_slow = False
 
     def __getattr__(self, name: str) -> object:
         method = getattr(self.store, name)
@@ -72,6 +75,10 @@ class Line:
                 raise StoreUnavailableError("cut, on purpose")
             if self.is_full and name == "txn":
                 raise StoreFullError("no room, on purpose")
+            if self.is_slow and name == "grant_lease":
+                lease = await method(*args, **kwargs)
+                await asyncio.sleep(2 * LEASE_SECONDS)
+                return lease
             return await method(*args, **kwargs)
 
         return call
@@ -354,3 +361,34 @@ async def test_members_come_and_go_and_each_unit_always_has_one_owner_at_most(st
 
 def test_states_of_a_member_are_what_operators_read() -> None:
     assert [life.value for life in Life] == ["joining", "active", "leaving"]
+
+
+async def test_a_lease_that_ends_before_the_key_is_put_is_tried_again(store: MemoryStore) -> None:
+    work, line = Work(), Line(store)
+    async with member(line, "a", work) as a:
+        line.is_slow = True
+        await store.txn([], [Delete(keys.member_key("a"))])
+        await store.revoke_lease(1)
+        await elapse(4 * LEASE_SECONDS)
+        assert not a.is_certain
+
+        line.is_slow = False
+        await elapse(4 * LEASE_SECONDS)
+        assert a.is_certain
+        assert a.owned == work.units == set(UNITS)
+
+
+async def test_what_came_back_while_it_was_being_given_away_is_worked_on(store: MemoryStore) -> None:
+    first, second, key = Work(slow=20.0), Work(), keys.claim_key("00")
+    async with member(store, "a", first) as a, member(store, "b", second):
+        await elapse(1)
+        mine = await store.get(key)
+        assert mine is not None
+        assert a.owned == set(UNITS)
+        await store.txn([], [Put(keys.member_key("b"), msgspec.json.encode(Member(id="b", life=Life.LEAVING)))])
+        await store.txn([], [Put(key, b'{"owner":"nobody"}')])
+        await store.txn([], [Put(key, mine.value)])
+        await elapse(30)
+
+        assert a.owned == set(UNITS)
+        assert first.units == set(UNITS)

@@ -1,0 +1,99 @@
+"""
+What becomes of a start that came late: made by an engine that had lost the execution by then. Pure.
+
+That engine leaves a ``sweep`` request when it learns of its loss. What can be listed is looked for at once, and once
+more when absence counts; what cannot be listed waits until its attempt is over: it is killed by the state that the
+start answered, or doubted, for a person, when there was no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from airscrew.engine.executor.declarations import AtMostOnce, Findable, Idempotent, StartDeclaration
+from airscrew.engine.machine.actions import Action, Step, Sweep
+from airscrew.engine.machine.view import View
+from airscrew.state.records import Doubt, Record, Request, Stage
+
+SWEEP = "sweep"
+"""What an engine asks of the next owner when it lost a shard while a start was under way."""
+
+
+def sweep_strays(view: View) -> Action | None:
+    """
+    Look for what a start may have made that came late.
+
+    Not while the start of that attempt is unknown anyway: that is resolved by the same look.
+    """
+    record = view.record
+    if view.traits is None or record.stage is Stage.STARTING:
+        return None
+    for name, request in _sweeps(view):
+        if request.uid != record.uid or not _may_have_made_more(view.traits.start, request):
+            return Step(record, (name,))
+        if _is_to_be_looked_for(view, request):
+            return Sweep(name, request) if view.now >= record.not_before else None
+        if _is_over(record, request):
+            return Step(_doubted(record, request), (name,))
+    return None
+
+
+def count_late_start(view: View) -> Action | None:
+    """
+    Let absence count later when an unknown start may have been sent later than was thought.
+
+    The look that resolves the start finds what came late as well: the request to look for it is taken in.
+    """
+    record, intent = view.record, view.record.intent
+    if record.stage is not Stage.STARTING or intent is None or not intent.unknown_since or view.traits is None:
+        return None
+    for name, request in _sweeps(view):
+        is_its_own = request.uid == record.uid and request.attempt == record.attempt
+        if is_its_own and isinstance(view.traits.start, Findable):
+            later = msgspec.structs.replace(intent, unknown_since=max(intent.unknown_since, request.at))
+            return Step(msgspec.structs.replace(record, intent=later), (name,))
+    return None
+
+
+def sweep_due_at(view: View) -> float | None:
+    """Say when a look for what came late is due; None when none is."""
+    waits = any(_is_to_be_looked_for(view, request) for _, request in _sweeps(view))
+    return view.record.not_before if waits else None
+
+
+def _is_to_be_looked_for(view: View, request: Request) -> bool:
+    """
+    Tell whether the engine can look for what came late.
+
+    By its state only when its attempt is over: until then it may be the job of the attempt itself.
+    """
+    if view.traits is None:
+        return False
+    return isinstance(view.traits.start, Findable) or (request.has_state and _is_over(view.record, request))
+
+
+def _is_over(record: Record, request: Request) -> bool:
+    return record.attempt > request.attempt or record.stage is Stage.DONE
+
+
+def _sweeps(view: View) -> Iterator[tuple[str, Request]]:
+    return ((name, request) for name, request in view.requests.items() if request.what == SWEEP)
+
+
+def _may_have_made_more(start: StartDeclaration, request: Request) -> bool:
+    """Tell whether a late start can have made something beside what its attempt has."""
+    match start:
+        case Findable() | AtMostOnce():
+            return True
+        case Idempotent(window=window):
+            return window is not None and request.at >= request.since + window
+        case _:
+            return False
+
+
+def _doubted(record: Record, request: Request) -> Record:
+    others = [doubt for doubt in record.doubts if doubt.attempt != request.attempt]
+    doubt = Doubt(attempt=request.attempt, since=request.since)
+    return msgspec.structs.replace(record, doubts=(*others, doubt))
