@@ -42,6 +42,7 @@ from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import Phase
 from airscrew.idl.template import TaskTemplate
 from airscrew.state.members import LEADER
+from airscrew.state.records import Stage
 
 
 class State1(msgspec.Struct, frozen=True):
@@ -83,6 +84,7 @@ class Promises:
         self.history = history
         self.at_work: Counter[tuple[int, str]] = Counter()
         self.found: set[int] = set()
+        self.started: set[int] = set()
         history.on_given = self._given
 
     @contextmanager
@@ -129,6 +131,9 @@ class Promises:
         serial = msgspec.json.decode(written)["serial"] if written else None
         if method == "kill_task" and state.serial in self.found and serial != state.serial:
             return  # a twin: no record tells of it
+        is_over = key != context.key or self.history.records[execution].stage is Stage.DONE
+        if method == "kill_task" and state.serial in self.started and is_over:
+            return  # what a start made that came late: its attempt is over
         if (key, serial) != (context.key, state.serial):
             self.world.violate(f"6: {method} of {execution} was given state {state.serial}; {serial} was written last")
         if method in {"kill_task", "finalize"} and self.history.records[execution].verdict is None:
@@ -165,17 +170,21 @@ class SimExecutor(Executor[Any]):
     def job(state: State) -> str:
         return (state.job if isinstance(state, State1) else state.job_id).removesuffix(HUGE)
 
+    def is_same_job(self, one: State, other: State) -> bool:
+        return self.job(one) == self.job(other)
+
     def migrate_state(self, state: Mapping[str, object], version: int) -> Mapping[str, object]:
         return {"job_id": state["job"], "serial": state["serial"], "looks": state["looks"], "migrated": True}
 
     async def start_task(self, context: TaskContext[Any], template: TaskTemplate) -> TaskStatus[Any] | NotStarted:
+        term = self.world.terms[unit_of(str(context.execution))]
         with self.promises.call("start_task", context):
             token = await context.secret("token")
             if template.interface.inputs and not await self.prepare(context):
                 return NotStarted("the storage is away", self.world.dice.choice((None, 1.0)))
             try:
                 told = await self.service.create(
-                    context.key, str(context.execution), str(context.uid), dict(template.custom)
+                    context.key, str(context.execution), str(context.uid), dict(template.custom), term
                 )
             except BusyError as error:
                 return NotStarted(str(error), self.world.dice.choice((None, 1.0)))
@@ -185,8 +194,10 @@ class SimExecutor(Executor[Any]):
                 return self.status(self.untold(told["id"]), told)
             life = self.world.life()
             assert life is not None
-            self.promises.history.answered[context.key] = life.number
-            return self.status(self.state(told["id"]), told)
+            self.promises.history.note_answer(context.key, str(context.execution), life)
+            state = self.state(told["id"])
+            self.promises.started.add(state.serial)
+            return self.status(state, told)
 
     async def prepare(self, context: TaskContext[Any]) -> bool:
         """Read and place what a job wants to find; False when the storage is away."""
@@ -212,8 +223,9 @@ class SimExecutor(Executor[Any]):
                 return Gone()
             is_untold = (state.job if isinstance(state, State1) else state.job_id).endswith(HUGE)
             after = self.untold(self.job(state)) if is_untold else self.state(self.job(state), state.looks)
-            if state.serial in self.promises.found:
-                self.promises.found.add(after.serial)
+            for untold in (self.promises.found, self.promises.started):
+                if state.serial in untold:
+                    untold.add(after.serial)
             return StillThere(after, 1.0)
 
     async def finalize(self, context: TaskContext[Any], state: State) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 from tests.simulation.story import changes
-from tests.simulation.world import SECRET, World
+from tests.simulation.world import SECRET, EngineLife, World, unit_of
 
 from airscrew.idl.ids import attempt_key
 from airscrew.idl.phase import Phase
@@ -44,7 +44,7 @@ class History:
         revisions: How many writes there were to each record.
         events: Every event that was ever put, by id.
         pruned: What was forgotten, as it was last.
-        answered: Which life had the answer to the start of an attempt.
+        answered: Which life had the answer to the start of an attempt, and in which term of its shard.
         shown: The id of the event of every report that was ever written, with the name of its execution.
         installation: Part of every key.
         on_given: Told of the life that gives a unit away, and of the unit.
@@ -57,7 +57,7 @@ class History:
     revisions: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     events: dict[str, PhaseEvent] = field(default_factory=dict)
     pruned: list[tuple[str, Options, Record]] = field(default_factory=list)
-    answered: dict[str, int] = field(default_factory=dict)
+    answered: dict[str, tuple[int, int]] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     installation: str = ""
     on_given: Callable[[int, str], None] = lambda _sender, _unit: None
@@ -125,6 +125,7 @@ class History:
         unit, owner = claim.key.removeprefix(_CLAIMS), read_claim(claim.value)
         before = world.claims.get(unit, "")
         world.claims[unit] = owner.owner
+        world.terms[unit] += before != owner.owner
         if owner.given:
             world.fault("unit given")
             self.on_given(sender, unit)
@@ -160,6 +161,10 @@ class History:
         """Derive an attempt's key."""
         return attempt_key(self.installation, self.options[execution].uid, record.attempt)
 
+    def note_answer(self, key: str, execution: str, life: EngineLife) -> None:
+        """Note that a life has the answer to the start of an attempt: it may forget it only with the shard."""
+        self.answered[key] = (life.number, self.world.terms[unit_of(execution)])
+
     def _record(self, name: str, value: bytes, revision: int) -> None:
         new, old = decode_record(value), self.records.get(name)
         before = self.raw.get(name)
@@ -168,7 +173,8 @@ class History:
             for problem in judge_step(old, new):
                 self.world.violate(f"3: {name}: {problem}")
         life = self.world.life()
-        if life is not None and new.intent is not None and self.answered.get(self.key(name, new)) == life.number:
+        told = self.answered.get(self.key(name, new))
+        if life is not None and new.intent is not None and told == (life.number, self.world.terms[unit_of(name)]):
             self.world.violate(
                 f"a fact is lost: life {life.number} has the answer to the start of {name}, and an intent"
             )

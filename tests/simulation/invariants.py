@@ -95,10 +95,12 @@ def _jobs(world: World, services: list[Service], ledger: dict[str, LedgerEntry],
 def _ledger_is_struck_off(world: World, history: History, ledger: dict[str, LedgerEntry]) -> None:
     for key, entry in ledger.items():
         record = history.records.get(entry.execution)
-        if record is None:
-            world.violate(f"2: the ledger entry {key} is of {entry.execution}, which is not there any more")
+        if record is None or record.uid != entry.uid:
+            if not entry.note.startswith("a start that came late"):
+                world.violate(f"2: the ledger entry {key} is of {entry.execution}, which is not there any more")
             continue
-        if entry.state is not LedgerState.UNKNOWN or record.intent is None:
+        is_doubted = any(doubt.attempt == entry.attempt for doubt in record.doubts)
+        if entry.state is not LedgerState.UNKNOWN or (record.intent is None and not is_doubted):
             world.violate(f"2: the ledger entry {key} of {entry.execution} is open: {entry.state}")
 
 

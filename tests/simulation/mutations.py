@@ -17,6 +17,7 @@ from unittest.mock import patch
 from tests.simulation.disk import Disk
 from tests.simulation.store import FaultyStore
 
+from airscrew.engine.controller import controller
 from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import Committer
 from airscrew.engine.controller.live import Live
@@ -44,6 +45,7 @@ STALE_READS = 0.2
 _call = Turns._call
 _view = Turns._view
 _kill = Calls._kill
+_strays = Calls._strays
 _transaction = Committer._transaction
 _rebase = Live.rebase
 _found = _learn_module._found
@@ -128,8 +130,22 @@ async def _get_stale(self: Any, key: str) -> KeyValue | None:
     return None if before is None else replace(found, value=before[1].value, mod_revision=before[0])
 
 
-async def _wait_for_nothing(self: Any, shard: int) -> None:
+async def _wait_for_nothing(self: Any, shard: int) -> bool:
+    return not self.is_open(shard)
+
+
+async def _tell_nobody(*arguments: Any) -> None:
+    del arguments
+
+
+def _always_the_first_term(self: Any, shard: int) -> int:
     del self, shard
+    return 0
+
+
+async def _look_once(self: Any, *arguments: Any) -> Any:
+    strays, _ = await _strays(self, *arguments)
+    return strays, None
 
 
 def _compare_nothing(self: Any, *arguments: Any) -> Any:
@@ -166,6 +182,10 @@ MUTATIONS: dict[str, tuple[_Patch, ...]] = {
     "linearizable reads": ((FaultyStore, "get", _get_stale),),
     "the term of the lock on every write": ((FencedStore, "txn", _txn_unfenced),),
     "the claim of the shard on every write": ((SharedOwner, "compares", _compare_nothing),),
+    "no call by an owner in doubt": ((SharedOwner, "is_certain", True),),
+    "word of a start that was under way": ((controller, "tell_of_late_start", _tell_nobody),),
+    "settle before a late start counts as none": ((Calls, "_strays", _look_once),),
+    "nothing that was read before the shard came back": ((OpenShards, "term", _always_the_first_term),),
     "turns end before their shard is given": ((OpenShards, "quiet", _wait_for_nothing),),
 }
 

@@ -17,10 +17,12 @@ from tests.simulation.history import History
 from tests.simulation.invariants import check_all
 from tests.simulation.loop import SimulationStuckError
 from tests.simulation.services import Service
+from tests.simulation.shards import few_shards
 from tests.simulation.store import FaultyStore
 from tests.simulation.users import Users
 from tests.simulation.world import World
 
+from airscrew.engine.machine import SWEEP
 from airscrew.state import keys
 from airscrew.state.memory import MemoryStore
 from airscrew.state.records import Stage
@@ -70,7 +72,8 @@ def simulate(seed: int, *, told: bool = False, about: str = "") -> Outcome:
     world = World.make(seed, told=told)
     simulation = _Simulation(world)
     try:
-        world.loop.run_until_complete(simulation.run())
+        with few_shards():
+            world.loop.run_until_complete(simulation.run())
     except SimulationStuckError as error:
         world.violate(f"4: {error}")
     except Exception as error:  # noqa: BLE001 - a defect of the simulation itself must name its seed
@@ -141,7 +144,8 @@ class _Simulation:
         if any(name not in records or records[name].stage is not Stage.DONE for name in self.history.options):
             return False
         events = await self.store.inner.range(keys.EVENTS, prefix_end(keys.EVENTS))
-        return not events.items
+        requests = await self.store.inner.range(keys.REQUESTS, prefix_end(keys.REQUESTS))
+        return not events.items and not any(SWEEP in keys.request_of(one.key) for one in requests.items)
 
     async def _stop(self, engines: asyncio.Task[None]) -> None:
         self.engines.stop()

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from tests.simulation.plan import CLOCKS_APART
-from tests.simulation.world import World
+from tests.simulation.world import World, unit_of
 
 T = TypeVar("T")
 
@@ -57,6 +57,7 @@ class Fault(Enum):
     TWICE = "arrives twice"
     HIDDEN = "not listed for a while"
     STRAGGLER = "arrives later than its settle"
+    HUNG = "hung in the network, and arrives within its settle"
 
 
 _READ_FAULTS = (
@@ -140,21 +141,26 @@ class Service:
         pair = self.of(job.key)
         return len(pair) > 1 and any(one.is_straggler for one in pair) and not job.is_listed_twice
 
-    def _late_of(self, life: Any, execution: str) -> int:
-        """Name the life that stood still and sends its start when another one has the execution; 0 for none."""
-        is_late = life is not None and life.has_stood_still and life.membership is not None
-        return life.number if is_late and self.world.is_former(life, execution) else 0
+    def _late_of(self, life: Any, execution: str, term: int) -> int:
+        """Name the life that stood still and whose start arrives when another one has had the execution; 0 for none."""
+        stood_still = life is not None and life.has_stood_still and life.membership is not None
+        return life.number if stood_still and self.world.terms[unit_of(execution)] != term else 0
 
     def is_untold(self, job: Job) -> bool:
         """Tell whether a job was made for a former owner that was killed before it could tell of it."""
         return bool(job.late_of) and self.world.lives[job.late_of - 1].died_at < job.created_at + TELL_SECONDS
 
-    async def create(self, key: str, execution: str, uid: str, spec: dict[str, Any]) -> dict[str, Any]:
-        """Make a job."""
+    async def create(self, key: str, execution: str, uid: str, spec: dict[str, Any], term: int) -> dict[str, Any]:
+        """Make a job; the term is that of the execution's shard when its start was begun."""
         life = self.world.life()
-        return await self._request(
-            "create", key, _CREATE_FAULTS, lambda late: self._create(key, execution, uid, spec, late, life)
-        )
+
+        def make(fault: Fault | None) -> dict[str, Any]:
+            is_sent = fault in {Fault.STRAGGLER, Fault.HUNG}
+            return self._create(
+                key, execution, uid, spec, fault, 0 if is_sent else self._late_of(life, execution, term)
+            )
+
+        return await self._request("create", key, _CREATE_FAULTS, make)
 
     async def get(self, job: str) -> dict[str, Any] | None:
         """Tell how a job stands; None when there is none."""
@@ -185,8 +191,9 @@ class Service:
         if dies:
             return await self._die(fault, effect)
         await sleep(0 if world.calm else world.dice.random() ** 2 * 0.5)
-        await self._go_wrong(fault, about, effect)
         self._refuse_former_owner()  # it may have stood still meanwhile
+        await self._go_wrong(fault, about, effect)
+        self._refuse_former_owner()
         reply = self._deliver(0.0 if world.calm else world.dice.random() * 0.1, effect, fault)
         answer = await reply
         if fault is Fault.LOST_REPLY:
@@ -276,11 +283,11 @@ class Service:
         """Let what hung in the network arrive beside the request that is made now, whose answer is lost as a rule."""
         sent_at, effect = self.stragglers.pop(key)
         is_later = self.world.loop.time() > sent_at + SETTLE_SECONDS - CLOCKS_APART
-        self._deliver(self.world.dice.random() * 3.0, effect, Fault.STRAGGLER if is_later else Fault.LATE)
+        self._deliver(self.world.dice.random() * 3.0, effect, Fault.STRAGGLER if is_later else Fault.HUNG)
         return self.world.dice.choice((None, Fault.LOST_REPLY, Fault.HANG, Fault.HANG))
 
     def _create(
-        self, key: str, execution: str, uid: str, spec: dict[str, Any], fault: Fault | None, life: Any
+        self, key: str, execution: str, uid: str, spec: dict[str, Any], fault: Fault | None, late_of: int
     ) -> dict[str, Any]:
         now = self.world.loop.time()
         made = self.of(key)
@@ -288,7 +295,8 @@ class Service:
             kept = WINDOW_SECONDS + CALL_SECONDS + LATE_SECONDS
             if now <= made[0].created_at + kept:
                 return self._told(made[0])
-        hidden = fault in {Fault.HIDDEN, Fault.LATE, Fault.LOST_REPLY, Fault.HANG} and self.mode is Mode.LISTED
+        late_to_show = {Fault.HIDDEN, Fault.LATE, Fault.HUNG, Fault.LOST_REPLY, Fault.HANG}
+        hidden = fault in late_to_show and self.mode is Mode.LISTED
         job = Job(
             id=f"{self.name}-{len(self.jobs) + 1}",
             key=key,
@@ -301,7 +309,7 @@ class Service:
             plan=str(spec.get("plan", "")),
             uid=uid,
             is_straggler=fault is Fault.STRAGGLER,
-            late_of=self._late_of(life, execution),
+            late_of=late_of,
         )
         self.jobs[job.id] = job
         self.world.story.add(self.name, f"makes {job.id} for {execution}, key {key}")

@@ -16,7 +16,6 @@ from tests.simulation.__main__ import replay
 from tests.simulation.campaign import CHUNK, ENOUGH, Tally, run_chosen, run_chunk
 from tests.simulation.crash_sites import BEYOND, ROOT, SIMULATED, await_sites, reason_beyond, simulated_sites
 from tests.simulation.disk import Disk
-from tests.simulation.known import KNOWN
 from tests.simulation.plan import plan_of
 from tests.simulation.run import simulate
 
@@ -25,7 +24,7 @@ SEEDS = 300
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_no_invariant_is_violated(first: int) -> None:
-    tally = run_chunk([seed for seed in range(first, first + CHUNK) if seed not in KNOWN])
+    tally = run_chunk(range(first, first + CHUNK))
 
     told = "\n".join(f"{violations[0]}\n  replay: {replay(seed)}" for seed, violations in tally.violated.items())
     assert not tally.violated, told
@@ -33,13 +32,6 @@ def test_no_invariant_is_violated(first: int) -> None:
     assert min(tally.per_seed["faults"]) >= 3
     assert min(tally.per_seed["executions"]) >= 5
     assert min(tally.per_seed["executors"]) >= 3
-
-
-@pytest.mark.parametrize(
-    "seed", [pytest.param(seed, marks=pytest.mark.xfail(reason=why)) for seed, why in KNOWN.items()]
-)
-def test_a_known_defect_of_several_engines_is_mended(seed: int) -> None:
-    assert not simulate(seed).violations
 
 
 def test_a_seed_is_the_same_run_in_every_process() -> None:
@@ -57,7 +49,7 @@ def test_the_story_of_a_seed_tells_of_writes_calls_and_crashes() -> None:
 
 
 def test_lives_overlap_and_one_takes_the_lock_over_from_another() -> None:
-    tally = run_chunk([seed for seed in range(100) if seed not in KNOWN])
+    tally = run_chunk(range(100))
 
     for fault in ("life paused", "life cut off", "lock taken over from a life that runs on", "watch late"):
         assert tally.faults[fault] >= 3, fault
@@ -65,7 +57,7 @@ def test_lives_overlap_and_one_takes_the_lock_over_from_another() -> None:
 
 
 def test_engines_share_a_store_and_shards_change_hands_by_choice_and_by_take_over() -> None:
-    shared = [seed for seed in range(100) if plan_of(seed).is_shared and seed not in KNOWN]
+    shared = [seed for seed in range(100) if plan_of(seed).is_shared]
     assert {len(plan_of(seed).others) for seed in shared} == {1, 2}
 
     tally = run_chunk(shared[:15])

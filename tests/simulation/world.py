@@ -100,6 +100,7 @@ class World:
         sites: Where lives were when they ended.
         limits: How often a run came to what is known not to be promised, by kind.
         claims: The member that has each unit, as the store has it.
+        terms: How often each unit has changed hands.
         owner: The number of the life that took the store's lock last; 0 where there is no lock.
         files: What lies in storage.
         serial: The last number drawn.
@@ -118,6 +119,7 @@ class World:
     sites: Counter[str] = field(default_factory=Counter)
     limits: Counter[str] = field(default_factory=Counter)
     claims: dict[str, str] = field(default_factory=dict)
+    terms: Counter[str] = field(default_factory=Counter)
     owner: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     serial: int = 0
