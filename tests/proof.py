@@ -79,9 +79,23 @@ PROMISES = (
         tests=(SIMULATION, "tests/unit/state/test_lease_lock.py"),
     ),
     Promise(
+        text="Of several engines on one store, each execution is one's. Who has lost a shard writes nothing of it, and "
+        "begins no call once another one can have taken over; nothing falls between two that hand over.",
+        faults="members stand still, are cut off, or hear of everything late, for longer than their leases; shards are "
+        "given, taken over, and come back while work of the earlier term is still under way; clocks 2 s apart",
+        tests=(SIMULATION, "tests/unit/engine/test_shards.py", "tests/unit/state/members/test_membership.py"),
+    ),
+    Promise(
+        text="What a start made that was under way when its shard went is found and killed, or named by "
+        "`airscrew leaks` where it can be neither.",
+        faults="the start is sent long after another engine has resolved it, and begun or ended the execution",
+        tests=(SIMULATION, "tests/unit/engine/test_late_starts.py"),
+    ),
+    Promise(
         text="Each safety step is needed: without it the simulation finds the harm.",
-        faults="intent, nonce, facts, compare, verdict, confirmation, `settle`, the term of the lock, the sync before "
-        "an acknowledgement, linearizable reads and others removed one at a time",
+        faults="intent, nonce, facts, compare, verdict, confirmation, `settle`, the term of the lock, the claim of "
+        "the shard, certainty before a call, word of a late start, the sync before an acknowledgement, linearizable "
+        "reads and others removed one at a time",
         tests=("tests/simulation/test_mutations.py",),
     ),
     Promise(
@@ -125,10 +139,12 @@ MODEL = (
     "The disk: with the power goes what was written and not synced, whole transactions, the newest first.",
     "Lives: they end at any await, write, request or callback. In two of five runs a life holds the store's lock by a "
     "lease of 15 s, and may stand still or be cut off for longer: then two lives run at once.",
+    "Members: in two of five runs several engines share the store, each life a member with a lease, sixteen shards "
+    "and a leader among them; a member may hear its watches minutes late while it writes on.",
     "Clocks: machines have boot clocks of their own and wall clocks that are up to 2 s off: a `settle` or a window "
     "that goes on over a take-over is shorter or longer by as much as the two differ.",
-    "Services: a former owner of the lock is cut off from them: that it begins no call of its own accord is not "
-    "promised while one engine works at a time.",
+    "Services: a former owner of the lock is cut off from them: that it begins no call of its own accord is promised "
+    "of members only. What a member sends when it has stood still arrives, however late.",
     "People: they submit, kill, retry, prune, delete by hand, clear, and damage what lies in the outbox.",
 )
 """What the simulation models."""
@@ -139,6 +155,9 @@ LIMITS = (
     "start that followed was answered, nobody asks again, and the twin runs to its own end. The same holds for a "
     "machine that stands still between its last look at the lock and the sending of a start. An `at_most_once` "
     "executor may leave one start unaccounted for: `airscrew leaks` names it.",
+    "A member that stood still while it sent a start tells the new owner when it goes on. If it is killed before it "
+    "can tell, nobody knows of what that start made; and a job of an `idempotent` start whose window is over runs "
+    "beside that of its attempt until the attempt is over.",
     "SQLite keeps no checksum of a page: a flipped bit inside a stored value is noticed only when the value no longer "
     "decodes; that execution alone is then quarantined. A damaged end of the write-ahead log cannot be told from a "
     "write that a crash cut short: the store warns and goes on.",

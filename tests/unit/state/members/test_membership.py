@@ -77,7 +77,7 @@ class Line:
                 raise StoreFullError("no room, on purpose")
             if self.is_slow and name == "grant_lease":
                 lease = await method(*args, **kwargs)
-                await asyncio.sleep(2 * LEASE_SECONDS)
+                await elapse(2 * LEASE_SECONDS)
                 return lease
             return await method(*args, **kwargs)
 

@@ -1,0 +1,99 @@
+"""
+The JSON form of all of it.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from airscrew.idl.errors import AirscrewError
+from airscrew.state.errors import TooLargeError
+from airscrew.state.records.options import Options
+from airscrew.state.records.record import Record
+
+SCHEMA_VERSION = 1
+"""What this version writes into ``v``; absent means 1."""
+
+MAX_RECORD_BYTES = 64 * 1024
+"""A larger record is refused: it is rewritten with every step."""
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+_record_decoder = msgspec.json.Decoder(Record)
+_options_decoder = msgspec.json.Decoder(Options)
+_fields = frozenset(Record.__struct_fields__)
+
+
+class RecordError(AirscrewError):
+    """A record that cannot be read; this execution alone is quarantined."""
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """Write options, a ledger entry, an event or a request as JSON."""
+    return _encoder.encode(value)
+
+
+def encode_record(record: Record) -> bytes:
+    """
+    Write a record as JSON.
+
+    Raises:
+        TooLargeError: It is over ``MAX_RECORD_BYTES``.
+    """
+    if record.extra:
+        known = msgspec.json.decode(
+            _encoder.encode(msgspec.structs.replace(record, extra={})), type=dict[str, msgspec.Raw]
+        )
+        data = _encoder.encode(known | record.extra)
+    else:
+        data = _encoder.encode(record)
+    if len(data) > MAX_RECORD_BYTES:
+        raise TooLargeError(f"the record of {record.uid} takes {len(data)} bytes; the limit is {MAX_RECORD_BYTES}")
+    return data
+
+
+def decode_record(data: bytes) -> Record:
+    """
+    Read a record; what a newer version wrote beyond it is kept in ``extra``.
+
+    Raises:
+        RecordError: It is not one.
+    """
+    try:
+        record = _record_decoder.decode(data)
+        if record.v <= SCHEMA_VERSION:
+            return record
+        fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RecordError(f"not a record: {error}") from error
+    unknown = {name: msgspec.Raw(bytes(raw)) for name, raw in fields.items() if name not in _fields}
+    return msgspec.structs.replace(record, extra=unknown)
+
+
+def decode_options(data: bytes) -> Options:
+    """
+    Read options.
+
+    Raises:
+        RecordError: They are not.
+    """
+    try:
+        return _options_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RecordError(f"not options: {error}") from error
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """
+    Read a ledger entry, an event or a request.
+
+    Raises:
+        RecordError: It is not one.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RecordError(f"not a {kind.__name__}: {error}") from error
