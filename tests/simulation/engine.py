@@ -15,9 +15,10 @@ from random import Random
 from typing import TypeVar
 
 from tests.simulation.crash_sites import tracer
-from tests.simulation.executors import KINDS, Promises
+from tests.simulation.executors import KINDS
 from tests.simulation.files import SimulatedStorage
 from tests.simulation.plan import LEASE_SECONDS, End, LifePlan, Plan
+from tests.simulation.promises import Promises
 from tests.simulation.services import Service
 from tests.simulation.store import FaultyStore
 from tests.simulation.world import SECRET, EngineLife, World

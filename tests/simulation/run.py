@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from random import Random
 
 from tests.simulation.engine import Engines, KeepingSink
-from tests.simulation.executors import KINDS, Promises
+from tests.simulation.executors import KINDS
 from tests.simulation.history import History
 from tests.simulation.invariants import check_all
 from tests.simulation.loop import SimulationStuckError
+from tests.simulation.promises import Promises
 from tests.simulation.services import Service
 from tests.simulation.shards import few_shards
 from tests.simulation.store import FaultyStore
