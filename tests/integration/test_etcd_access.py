@@ -7,45 +7,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.support.etcd import Etcd, start_etcd
-from tests.support.tls import Certificates, make_certificates
+from tests.support.guarded_etcd import Guarded, add_users, start_guarded
 
 from airscrew.idl.errors import UsageError
 from airscrew.state.errors import StoreUnavailableError
-from airscrew.state.etcd.address import EtcdAddress
-from airscrew.state.etcd.link import Link
-from airscrew.state.etcd.options import EtcdOptions
-from airscrew.state.etcd.wire import rpc
 from airscrew.state.store import Put
 from airscrew.state.urls import open_store
 
 
-@dataclass(frozen=True)
-class Guarded:
-    """An etcd with TLS, its certificates, and the query of an address that is let in."""
-
-    etcd: Etcd
-    certificates: Certificates
-
-    @property
-    def query(self) -> str:
-        files = self.certificates
-        return f"?ca={files.ca}&cert={files.client.cert}&key={files.client.key}"
-
-
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Guarded]:
-    files = make_certificates(tmp_path / "tls")
-    options = (
-        *("--cert-file", str(files.server.cert), "--key-file", str(files.server.key)),
-        *("--trusted-ca-file", str(files.ca), "--client-cert-auth", "--auth-token-ttl", "1"),
-    )
     with ExitStack() as stack:
-        yield Guarded(start_etcd(stack, tmp_path / "etcd", options=options, scheme="https"), files)
+        yield start_guarded(stack, tmp_path)
 
 
 async def write_and_read(url: str) -> None:
@@ -99,21 +75,3 @@ async def test_a_user_without_rights_below_the_prefix_is_told(
 
     with pytest.raises(UsageError, match="permission denied"):
         await write_and_read(url)
-
-
-async def add_users(guarded: Guarded, name: str, password: str) -> None:
-    """Switch logins on: root, and a user who may do what it likes below ``/test/``."""
-    address = EtcdAddress.parse(guarded.etcd.new_url(guarded.query))
-    right = rpc.Permission(permType=rpc.Permission.READWRITE, key=b"/test/", range_end=b"/test0")
-    async with Link(address, EtcdOptions()) as link:
-        for method, request in (
-            ("UserAdd", rpc.AuthUserAddRequest(name="root", password="root")),
-            ("RoleAdd", rpc.AuthRoleAddRequest(name="root")),
-            ("UserGrantRole", rpc.AuthUserGrantRoleRequest(user="root", role="root")),
-            ("UserAdd", rpc.AuthUserAddRequest(name=name, password=password)),
-            ("RoleAdd", rpc.AuthRoleAddRequest(name="test")),
-            ("RoleGrantPermission", rpc.AuthRoleGrantPermissionRequest(name="test", perm=right)),
-            ("UserGrantRole", rpc.AuthUserGrantRoleRequest(user=name, role="test")),
-            ("AuthEnable", rpc.AuthEnableRequest()),
-        ):
-            await link.call(lambda member, method=method: getattr(member.auth, method), request)

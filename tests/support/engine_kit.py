@@ -34,6 +34,7 @@ from airscrew.engine.executor import (
     Locations,
 )
 from airscrew.engine.machine import ChildrenAtWork, Fact, JobGone, Policy, Traits, first_record
+from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.workqueue import WorkQueue
 from airscrew.idl.ids import AttemptKey, ExecutionId, Uid, attempt_key
 from airscrew.idl.phase import Phase
@@ -160,6 +161,8 @@ class Rig:
         children: The children.
         clock: Virtual.
         limit: How many executions may be live at once.
+        meters: Where it is counted what happens.
+        outside: Where the jobs run.
     """
 
     executor: Scripted = field(default_factory=Scripted)
@@ -176,6 +179,8 @@ class Rig:
     stopping: bool = False
     owner: Ownership = field(default_factory=SoleOwner)
     shards: OpenShards = field(default_factory=OpenShards.all)
+    meters: Meters = NO_METERS
+    outside: str = "external"
     lives: int = 0
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     controller: Controller | None = None
@@ -243,7 +248,7 @@ class Rig:
             finalizes=self.finalizes,
             uses_cache=self.uses_cache,
         )
-        return Dispatch("scripted", traits, self.gate)
+        return Dispatch("scripted", traits, self.gate, outside=self.outside)
 
     def turns(self) -> Turns:
         """Begin a life: what takes turns, with a committer of its own."""
@@ -260,10 +265,11 @@ class Rig:
             wake=self._wake,
             allocation=UnlimitedAllocation(),
             owner=self.owner,
+            meters=self.meters,
         )
         return Turns(
             calls=calls,
-            committer=Committer(self.store, self.lives, random, self.clock, self.owner),
+            committer=Committer(self.store, self.lives, random, self.clock, self.owner, self.meters),
             owner=self.owner,
             dispatch=self.dispatch,
             policy=self.policy,
@@ -307,6 +313,7 @@ class Rig:
             clock=self.clock,
             shards=self.shards,
             workers=workers,
+            meters=self.meters,
         )
         ready = asyncio.Event()
         async with asyncio.TaskGroup() as group:

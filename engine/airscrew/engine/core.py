@@ -28,6 +28,7 @@ from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.executor import Setup
 from airscrew.engine.hosting import Hosts
 from airscrew.engine.machine import Policy
+from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.outbox import Outbox, Sink
 from airscrew.engine.registry import Registry
 from airscrew.engine.service.prune import Pruner
@@ -74,6 +75,7 @@ class CoreParts:
         drain_seconds: How long calls under way may take at the end.
         membership: This engine among those that share the store; None for an engine that has it for itself.
         watched: Whether a watchdog looks for executors that block the loop; off where the time is virtual.
+        meters: Where it counts what it does.
     """
 
     store: Store
@@ -93,6 +95,7 @@ class CoreParts:
     drain_seconds: float = 30.0
     membership: Membership | None = None
     watched: bool = True
+    meters: Meters = NO_METERS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -244,7 +247,7 @@ class _Frame:
 def _assemble(parts: CoreParts, installation: str, clock: EngineClock, life: int) -> Core:
     bell, scope, draining = _Bell(), _Scope(parts.scope), [False]
     setup = _setup_for(parts, installation, clock, bell)
-    hosts = Hosts(parts.registry, bell.wake, setup, watched=parts.watched)
+    hosts = Hosts(parts.registry, bell.wake, setup, watched=parts.watched, meters=parts.meters)
     frame = _Frame(parts, installation, clock, life, scope, bell, hosts, draining)
     api = _make_service(frame)
     bell.controller = _make_controller(frame, api)
@@ -305,10 +308,11 @@ def _make_controller(frame: _Frame, api: EngineService) -> Controller:
         allocation=UnlimitedAllocation(),
         redact=parts.data.secrets.redactor.redact,
         owner=owner,
+        meters=parts.meters,
     )
     turns = Turns(
         calls=calls,
-        committer=Committer(parts.store, frame.life, parts.random, clock, owner),
+        committer=Committer(parts.store, frame.life, parts.random, clock, owner, parts.meters),
         owner=owner,
         dispatch=hosts.dispatch,
         policy=parts.policy,
@@ -328,6 +332,7 @@ def _make_controller(frame: _Frame, api: EngineService) -> Controller:
         on_lost=lambda live: parts.cache.drop(place_of(live), live.record.cache_key),
         shards=OpenShards.all() if member is None else OpenShards(),
         workers=parts.workers,
+        meters=parts.meters,
     )
 
 

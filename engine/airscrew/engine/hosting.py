@@ -16,8 +16,10 @@ from airscrew.engine.controller.host import Host
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.turn import Dispatch
 from airscrew.engine.controller.watchdog import Offence, Watchdog
-from airscrew.engine.executor import Executor, Setup
+from airscrew.engine.executor import AnyExecutor, Executor, Setup
 from airscrew.engine.machine import Traits
+from airscrew.engine.metrics import NO_METERS, Meters
+from airscrew.engine.metrics.names import LOOP_BLOCKS
 from airscrew.engine.registry import Registry, overrides
 from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
@@ -48,6 +50,7 @@ class Hosts:
         wake: Pushes an execution back into the queue.
         setup: Makes what an executor is initialised with, by its id.
         watched: Whether a watchdog looks for executors that block the loop.
+        meters: Where it is counted when one does.
     """
 
     def __init__(
@@ -57,8 +60,10 @@ class Hosts:
         setup: Callable[[str], Setup],
         *,
         watched: bool = True,
+        meters: Meters = NO_METERS,
     ) -> None:
         self._registry = registry
+        self._meters = meters
         self._wake = wake
         self._setup = setup
         self.watchdog = Watchdog(self._offended) if watched else None
@@ -90,7 +95,7 @@ class Hosts:
         if traits is None:
             traits = self._traits[executor_id] = traits_of(host.executor)
             self._gates[executor_id] = Gate(host.executor.concurrency, self._wake)
-        return Dispatch(executor_id, traits, self._gates[executor_id])
+        return Dispatch(executor_id, traits, self._gates[executor_id], outside=host.executor.outside)
 
     def views(self, now: float) -> list[ExecutorView]:
         """Show every installed executor."""
@@ -98,6 +103,18 @@ class Hosts:
             executor_view(candidate.id, self._registry, self._gates.get(candidate.id), now)
             for candidate, _, _ in self._registry.all()
         ]
+
+    def open_breakers(self, now: float) -> dict[str, bool]:
+        """Tell of each executor that was asked for anything whether its breaker is open."""
+        return {executor_id: gate.is_open(now) for executor_id, gate in self._gates.items()}
+
+    def held_seconds(self) -> dict[str, float]:
+        """Tell how long each executor's code has had the loop."""
+        return {} if self.watchdog is None else dict(self.watchdog.held)
+
+    def executors(self) -> list[AnyExecutor]:
+        """Return the executors that were asked for anything."""
+        return [host.executor for host in self._hosts.values()]
 
     def close(self) -> None:
         """End the loops that offenders were moved to."""
@@ -107,6 +124,7 @@ class Hosts:
     def _offended(self, offence: Offence) -> None:
         fields = {"executor": offence.executor, "seconds": round(offence.seconds, 3), "stack": offence.stack}
         log.warning("an executor blocked the loop", extra=fields)
+        self._meters.count(LOOP_BLOCKS, offence.executor)
         host = self._hosts.get(offence.executor)
         if host is not None:
             host.offence = offence

@@ -29,6 +29,7 @@ from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.hosting import executor_view
 from airscrew.engine.machine import Policy
+from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.outbox import FileSink, LogSink, Sink
 from airscrew.engine.registry import Registry, discover, nearest
 from airscrew.engine.service.reader import Reader
@@ -36,6 +37,7 @@ from airscrew.engine.service.service import StoreViewer
 from airscrew.engine.taskcache import StoreTaskCache
 from airscrew.engine.timebase import Anchor, LinuxBootClock, write_anchor
 from airscrew.idl.errors import UsageError
+from airscrew.state.beside import running_beside
 from airscrew.state.errors import StoreError
 from airscrew.state.holder import myself
 from airscrew.state.lock import EngineLock
@@ -45,7 +47,8 @@ from airscrew.state.urls import open_store
 
 if TYPE_CHECKING:
     from airscrew.engine.api.model import EngineApi
-    from airscrew.state.store import Store
+    from airscrew.engine.vitals import Instruments
+    from airscrew.state.store import LeaseStore, Store
 
 log = logging.getLogger("airscrew.manager")
 
@@ -65,6 +68,7 @@ async def open_engine(
     registry: Registry | None = None,
     clock: Clock | None = None,
     random: Random | None = None,
+    instruments: Instruments | None = None,
 ) -> AsyncIterator[EngineApi]:
     """
     Be the engine of a store until the body ends; then drain.
@@ -76,30 +80,35 @@ async def open_engine(
         registry: Executors of an embedding program, kept open after this engine; None to find the installed ones.
         clock: The machine's clocks.
         random: A source of randomness.
+        instruments: What watches the engine; None when nobody does.
 
     Raises:
         StoreBusyError: Another process is the store's engine.
+        StoreUnavailableError: The store does not answer, or does not let us in.
         UsageError: The home cannot be used; says why.
     """
     clock, random = clock or SystemClock(), random or SystemRandom()
     async with AsyncExitStack() as stack:
         prepare_home(settings)
-        store, membership = await _open_owned(settings, work, stack, clock, random)
+        meters = NO_METERS if instruments is None else instruments.meters
+        store, membership = await _open_owned(settings, work, stack, clock, random, meters)
         found = registry or find_executors(settings, is_serving=work.kind is WorkKind.ALL)
         if registry is None:
             stack.push_async_callback(_close, found)
         found.check_conflicts()
         data = await make_data(settings, store, stack, random)
         parts = make_parts(settings, store, found, data, clock=clock, random=random, work=work)
-        parts = replace(parts, membership=membership)
+        parts = replace(parts, membership=membership, meters=meters)
         core = await stack.enter_async_context(open_core(parts))
+        if instruments is not None:
+            await stack.enter_async_context(_watched(core, store, membership, instruments))
         socket = None if not serve_socket else _Socket(waits=work.kind is not WorkKind.ALL)
         await stack.enter_async_context(_beside(core, store, settings, socket))
         yield core.api
 
 
 async def _open_owned(
-    settings: EngineSettings, work: WorkScope, stack: AsyncExitStack, clock: Clock, random: Random
+    settings: EngineSettings, work: WorkScope, stack: AsyncExitStack, clock: Clock, random: Random, meters: Meters
 ) -> tuple[Store, Membership | None]:
     """
     Open the store that this process is an engine of.
@@ -109,8 +118,8 @@ async def _open_owned(
     """
     if settings.keeps_file:
         lock = stack.enter_context(EngineLock(settings.store_file))
-        return await stack.enter_async_context(open_store(settings.store_url, lock=lock)), None
-    store = await stack.enter_async_context(open_store(settings.store_url))
+        return _timed(await stack.enter_async_context(open_store(settings.store_url, lock=lock)), meters), None
+    store = _timed(await stack.enter_async_context(open_store(settings.store_url)), meters)
     if settings.store_url.startswith("memory:"):
         return store, None
     if work.kind is not WorkKind.ALL:
@@ -120,6 +129,34 @@ async def _open_owned(
     me = _describe_member(random)
     membership = join(store, me, monotonic=clock.monotonic, now=clock.now, seconds=settings.lease_seconds)
     return store, await stack.enter_async_context(membership)
+
+
+def _timed(store: LeaseStore, meters: Meters) -> LeaseStore:
+    if not meters.are_kept:
+        return store
+    from airscrew.engine.metrics.store import TimedStore
+
+    return TimedStore(store, meters)
+
+
+@asynccontextmanager
+async def _watched(
+    core: Core, store: Store, membership: Membership | None, instruments: Instruments
+) -> AsyncIterator[None]:
+    """Keep an engine's vitals and gauges up to date until the block ends."""
+    from airscrew.engine.observing import Observer
+    from airscrew.engine.vitals.beats import look_at_store
+
+    observer = Observer(core, membership)
+    is_certain = (lambda: True) if membership is None else (lambda: membership.is_certain)
+    instruments.look = observer.look
+    try:
+        async with running_beside(
+            store_look=look_at_store(instruments.vitals, store, is_certain), ledger_look=observer.look_at_ledger()
+        ):
+            yield
+    finally:
+        instruments.look = tuple
 
 
 def _describe_member(random: Random) -> Member:

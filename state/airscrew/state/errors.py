@@ -5,6 +5,7 @@ What can go wrong with a store; each class says what its catcher does next.
   ``CompactedError``          the history asked for is gone: list again, derive the deletes
   ``StoreUnavailableError``   no answer, or not one that can be trusted: ask again later; a write sent may have
   happened
+    ``StoreAccessError``      it does not let us in, or a file that its address names is no good; also a ``UsageError``
   ``StoreFullError``          no room for the write; it did not happen: refuse submissions, keep running tasks
   ``StoreBusyError``          another process is the store's engine: talk to it instead
   ``SchemaError``             written by a newer airscrew: stop, touch nothing
@@ -16,7 +17,7 @@ What can go wrong with a store; each class says what its catcher does next.
 
 from __future__ import annotations
 
-from airscrew.idl.errors import AirscrewError
+from airscrew.idl.errors import AirscrewError, UsageError
 
 
 class StoreError(AirscrewError):
@@ -41,6 +42,14 @@ class StoreUnavailableError(StoreError):
     The store did not answer, or lost its connection or its disk on the way.
 
     A write that raised this has happened or has not: settle it by reading.
+    """
+
+
+class StoreAccessError(StoreUnavailableError, UsageError):
+    """
+    The store cannot be entered with what its address names: a password, a certificate, a right.
+
+    A command ends and says so; an engine that serves says so and tries again, for files and rights may be mended.
     """
 
 

@@ -15,6 +15,7 @@ from airscrew.engine.api.model import EngineApi, ExecutionView, SubmitRequest
 from airscrew.engine.config import EngineSettings, WorkScope
 from airscrew.engine.manager import open_engine
 from airscrew.engine.registry import Registry
+from airscrew.engine.vitals import Instruments
 from airscrew.plugins.kubernetes.api.connection import ClusterConfig, Connection, open_connection
 from airscrew.plugins.kubernetes.pod.executor import PodExecutor
 
@@ -29,6 +30,7 @@ class Cluster:
         namespace: Where everything is.
         home: The engine's folder.
         config: The executor's configuration, over the way to the cluster.
+        instruments: What watches the engine.
     """
 
     plane: ControlPlane
@@ -36,6 +38,7 @@ class Cluster:
     home: Path
     config: dict[str, Any] = field(default_factory=dict)
     connections: list[Any] = field(default_factory=list)
+    instruments: Instruments | None = None
 
     @property
     def pods(self) -> str:
@@ -56,7 +59,13 @@ class Cluster:
         config = {"kubeconfig": str(self.plane.kubeconfig), **self.config}
         settings = EngineSettings(home=str(self.home), executors={"pod": config})
         try:
-            async with open_engine(settings, work=WorkScope.everything(), serve_socket=False, registry=registry) as api:
+            async with open_engine(
+                settings,
+                work=WorkScope.everything(),
+                serve_socket=False,
+                registry=registry,
+                instruments=self.instruments,
+            ) as api:
                 yield api
         finally:
             await registry.close()

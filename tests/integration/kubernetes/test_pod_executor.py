@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,6 +12,8 @@ from flyteidl.core import tasks_pb2
 from tests.integration.kubernetes.conftest import Cluster, watch_until
 
 from airscrew.engine.api.model import ApiError
+from airscrew.engine.metrics import Recorder
+from airscrew.engine.vitals import Instruments, Vitals
 from airscrew.idl.phase import Phase
 
 T = TypeVar("T")
@@ -68,6 +71,24 @@ async def test_a_pod_says_whose_it_is(cluster: Cluster) -> None:
     assert metadata["labels"]["team"] == "blue"
     assert metadata["annotations"]["airscrew.io/execution"] == f"{cluster.namespace}/one"
     assert metadata["finalizers"] == ["airscrew.io/attempt"]
+
+
+async def test_what_pods_cost_and_how_fresh_they_are_is_counted(cluster: Cluster) -> None:
+    instruments = cluster.instruments = Instruments(vitals=Vitals(monotonic=time.monotonic), meters=Recorder())
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+        pod = await until(cluster.pod)
+        cluster.bind(pod)
+        cluster.say(pod, phase="Running")
+        await watch_until(api, name, lambda view: view.phase is Phase.RUNNING)
+        found = {(sample.metric.name, sample.labels): sample.value for sample in instruments.samples()}
+
+    assert found["airscrew_cache_items", ("kubernetes/pods",)] == 1
+    assert 0 <= found["airscrew_watch_age_seconds", ("kubernetes/pods",)] < 30
+    assert isinstance(instruments.meters, Recorder)
+    parts = {labels for metric, labels in instruments.meters.counters if metric.name == "airscrew_time_seconds_total"}
+    assert ("kubernetes",) in parts
+    assert ("external",) not in parts
 
 
 async def test_a_pod_that_somebody_deletes_is_told_at_once_and_made_again(cluster: Cluster) -> None:

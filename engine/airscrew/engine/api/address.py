@@ -61,11 +61,25 @@ def parse_address(text: str) -> Address:
     """
     if text.startswith("unix:"):
         return UnixAddress(Path(text.removeprefix("unix:").removeprefix("//")).absolute())
+    try:
+        host, port = split_port(text)
+    except UsageError as error:
+        raise UsageError(f"{error}, or unix:PATH") from None
+    return TcpAddress(_checked_loopback(host, text), port)
+
+
+def split_port(text: str) -> tuple[str, int]:
+    """
+    Read ``HOST:PORT``.
+
+    Raises:
+        UsageError: It is not.
+    """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
-        raise UsageError(f"address {text!r} is not valid: use HOST:PORT, as 127.0.0.1:8787, or unix:PATH")
-    return TcpAddress(_checked_loopback(host, text), int(port))
+        raise UsageError(f"address {text!r} is not valid: use HOST:PORT, as 127.0.0.1:8787")
+    return host, int(port)
 
 
 def _checked_loopback(host: str, text: str) -> str:

@@ -19,9 +19,11 @@ class BenchOptions(msgspec.Struct, frozen=True, kw_only=True):
         store: ``memory`` or ``sqlite:PATH``; empty for a new sqlite file in ``directory``.
         repeat: How often, for ``startup`` and ``overhead``.
         directory: A folder for files, made for the run and removed after it.
+        metrics: Whether the engine counts as it does where metrics are read.
     """
 
     tasks: int = 1000
     store: str = ""
     repeat: int = 5
     directory: str = ""
+    metrics: bool = False

@@ -21,6 +21,8 @@ from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
 from airscrew.engine.data.secrets import open_secrets
 from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
+from airscrew.engine.metrics import NO_METERS, Recorder
+from airscrew.engine.metrics.store import TimedStore
 from airscrew.engine.outbox import FileSink, LogSink
 from airscrew.engine.registry import Registry, discover
 from airscrew.engine.taskcache import StoreTaskCache
@@ -78,7 +80,10 @@ async def bench_engine(options: BenchOptions, *, sinks: bool = True) -> AsyncIte
     """Run an engine over the chosen store, with the sinks that are on by default."""
     random = Random(1)
     async with AsyncExitStack() as stack:
+        meters = Recorder() if options.metrics else NO_METERS
         store = await stack.enter_async_context(open_store(store_url(options)))
+        if options.metrics:
+            store = TimedStore(store, meters)
         secrets = Secrets()
         data = LocalDataPlane(
             store=store,
@@ -102,6 +107,7 @@ async def bench_engine(options: BenchOptions, *, sinks: bool = True) -> AsyncIte
             random=random,
             sinks=[LogSink(), file] if sinks else [],
             workers=256,
+            meters=meters,
         )
         yield await stack.enter_async_context(open_core(parts)), store
 

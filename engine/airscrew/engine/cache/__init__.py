@@ -23,7 +23,7 @@ from airscrew.engine.cache.items import (
     single_item_batches,
 )
 from airscrew.engine.cache.options import CacheOptions
-from airscrew.engine.cache.statistics import CacheStatistics, ItemStatus
+from airscrew.engine.cache.statistics import CacheStatistics, ItemStatus, Measured
 
 __all__ = [
     "AutoRefreshCache",
@@ -35,6 +35,7 @@ __all__ = [
     "Failed",
     "ItemId",
     "ItemStatus",
+    "Measured",
     "SyncError",
     "SyncFunc",
     "SyncResult",

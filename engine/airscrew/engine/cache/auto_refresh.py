@@ -57,7 +57,7 @@ class AutoRefreshCache(Generic[ItemT]):
     A cache that keeps its items fresh; see the module's guarantees.
 
     Args:
-        name: Names it in logs and tasks.
+        name: Names it in logs, tasks and metrics.
         sync: Asks the outside how a batch of items stands.
         is_terminal: Says whether a value is final. Pure.
         clock: The time; its monotonic time must run with the loop's.
@@ -125,6 +125,11 @@ class AutoRefreshCache(Generic[ItemT]):
             self._flights.clear()
             self._table.syncing.clear()
             await self._group.__aexit__(None, None, None)
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._name
 
     def get(self, item_id: ItemId) -> ItemT | None:
         """Return an item's value as it was last seen; None when the cache does not hold it."""

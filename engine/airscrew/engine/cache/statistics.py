@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from airscrew.engine.cache.items import ItemId
 
@@ -119,3 +120,16 @@ class CacheStatistics:
     def is_healthy(self) -> bool:
         """Whether items are synced as they should be."""
         return not self.trouble
+
+
+class Measured(Protocol):
+    """A cache, whatever it holds, for those who only want to know how it is."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in logs and metrics."""
+        ...
+
+    def statistics(self) -> CacheStatistics:
+        """Tell how it stands."""
+        ...

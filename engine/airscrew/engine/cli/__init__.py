@@ -9,12 +9,16 @@ else. Nothing on the way of ``airscrew --help`` MUST import asyncio, grpc, proto
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line and exit."""
     from airscrew.engine.cli.root import run
+
+    # gRPC writes to stderr by itself, many lines for one cause; what goes wrong with it is ours to say, in one.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
     code = run(sys.argv[1:])
     gc.freeze()  # nobody needs the search for cycles at the end: it would take a tenth of a short run

@@ -15,13 +15,19 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from airscrew.engine.api.model import EngineApi
     from airscrew.engine.config import EngineSettings, WorkScope
+    from airscrew.engine.vitals import Instruments
 
 
 class OpenEngine(Protocol):
     """Opens the engine of a store in this process; ``airscrew.engine.manager.open_engine`` is one."""
 
     def __call__(
-        self, settings: EngineSettings, *, work: WorkScope, serve_socket: bool = True
+        self,
+        settings: EngineSettings,
+        *,
+        work: WorkScope,
+        serve_socket: bool = True,
+        instruments: Instruments | None = None,
     ) -> AbstractAsyncContextManager[EngineApi]:
         """
         Take the store's lock, adopt what is in scope, and work until the context is left, which drains.
@@ -37,12 +43,16 @@ OpenViewer = Callable[["EngineSettings"], AbstractAsyncContextManager["EngineApi
 
 
 def real_open_engine(
-    settings: EngineSettings, *, work: WorkScope, serve_socket: bool = True
+    settings: EngineSettings,
+    *,
+    work: WorkScope,
+    serve_socket: bool = True,
+    instruments: Instruments | None = None,
 ) -> AbstractAsyncContextManager[EngineApi]:
     """Open the real engine."""
     from airscrew.engine.manager import open_engine
 
-    return open_engine(settings, work=work, serve_socket=serve_socket)
+    return open_engine(settings, work=work, serve_socket=serve_socket, instruments=instruments)
 
 
 def real_open_viewer(settings: EngineSettings) -> AbstractAsyncContextManager[EngineApi]:

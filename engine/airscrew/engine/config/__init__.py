@@ -8,6 +8,7 @@ pen, the nearest known one. Nothing here MUST open a store, or know an executor.
 from airscrew.engine.config.loading import default_home, find_file, load_settings, to_settings
 from airscrew.engine.config.settings import (
     EngineSettings,
+    Health,
     Retention,
     Retries,
     Secrets,
@@ -18,6 +19,7 @@ from airscrew.engine.config.settings import (
 
 __all__ = [
     "EngineSettings",
+    "Health",
     "Retention",
     "Retries",
     "Secrets",

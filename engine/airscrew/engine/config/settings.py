@@ -73,6 +73,17 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     directory: str = "/etc/secrets"
 
 
+class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    Where ``serve`` tells how it is.
+
+    Attributes:
+        address: ``HOST:PORT`` for probes and metrics over plain HTTP; empty for none.
+    """
+
+    address: str = ""
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     All that an engine is told.
@@ -95,6 +106,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         lease_seconds: How long engines that share a store wait for one that is not heard of.
         listen: ``HOST:PORT`` on loopback for ``serve``, beside the Unix socket; empty for the socket alone.
         token_file: Holds what clients on the port must show; empty for ``<home>/token``.
+        health: Where ``serve`` tells how it is.
     """
 
     home: str
@@ -114,6 +126,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     lease_seconds: float = 15.0
     listen: str = ""
     token_file: str = ""
+    health: Health = Health()
 
     @property
     def home_path(self) -> Path:

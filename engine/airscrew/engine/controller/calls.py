@@ -15,6 +15,7 @@ import msgspec
 from typing_extensions import override
 
 from airscrew.engine.clock import Clock
+from airscrew.engine.controller.accounting import counted
 from airscrew.engine.controller.answers import REASON_LIMIT, checked_status, describe, start_failed, with_outcome
 from airscrew.engine.controller.codec import NewerStateError, decode_state, encode_state, raw_state
 from airscrew.engine.controller.fitting import fitting, short_error
@@ -68,6 +69,8 @@ from airscrew.engine.machine import (
     Told,
     deadlines,
 )
+from airscrew.engine.metrics import NO_METERS, Meters
+from airscrew.engine.metrics.names import ADOPTIONS
 from airscrew.idl.errors import ErrorKind, shorten
 from airscrew.idl.ids import ExecutionId
 from airscrew.idl.phase import Phase, TaskInfo
@@ -100,6 +103,7 @@ class Calls:
         allocation: The resource manager.
         redact: Masks the values of secrets in a text.
         owner: Whose executions they are.
+        meters: Where calls are counted.
     """
 
     host_of: Callable[[str], Host | None]
@@ -111,6 +115,7 @@ class Calls:
     allocation: Allocation
     redact: Callable[[str], str] = str
     owner: Ownership = field(default_factory=SoleOwner)
+    meters: Meters = NO_METERS
 
     async def perform(self, live: Live, executor_id: str, call: Call) -> Fact:
         """Carry out a call; never raises but when it is cancelled."""
@@ -158,8 +163,12 @@ class Calls:
                 return await self._kill(live, host, reason)
             case Finalize():
                 context, state = self._context(live, host.executor), self._state(live, host.executor)
-                await host.call("finalize", context, state)
+                await self._ask(live, host, "finalize", context, state)
                 return Finalized()
+
+    async def _ask(self, live: Live, host: Host, method: str, *arguments: object) -> object:
+        """Call an executor's method and count it; see ``Host.call``."""
+        return await counted(self.meters, self.clock, live, host.executor.id, method, host.call(method, *arguments))
 
     async def _start(self, live: Live, host: Host) -> Fact:
         executor = host.executor
@@ -175,7 +184,7 @@ class Calls:
         if not self._may_call(live):  # template and inputs may have taken long to read
             return NothingStarted("whether this engine still has the execution is not certain", UNCERTAIN_SECONDS)
         try:
-            answer = await host.call("start_task", context, template)
+            answer = await self._ask(live, host, "start_task", context, template)
         except (RetryableError, PermanentError) as error:
             return start_failed(error)
         except Exception as error:  # noqa: BLE001 - the wall: the reply is lost, the outcome is unknown
@@ -214,7 +223,7 @@ class Calls:
         executor = host.executor
         state = self._state(live, executor)
         context = self._context(live, executor)
-        answer = await host.call("check_task_status", context, state)
+        answer = await self._ask(live, host, "check_task_status", context, state)
         status: AnyStatus = checked_status(answer, executor.id)
         try:
             raw = encode_state(status.state, executor.id)
@@ -250,7 +259,7 @@ class Calls:
         executor = host.executor
         context = self._context(live, executor)
         asked_at = self.clock.now()
-        found = cast("Sequence[AnyFound]", await host.call("find", context))
+        found = cast("Sequence[AnyFound]", await self._ask(live, host, "find", context))
         if not found:
             return JobsFound(None, asked_at=asked_at)
         first, *twins = sorted(found, key=lambda one: one.created_at)
@@ -259,6 +268,7 @@ class Calls:
                 context, twin.state, "a twin of the same attempt", lambda: self._may_call(live)
             ):
                 return CallFailed("a second job of the same attempt is not gone yet")
+        self.meters.count(ADOPTIONS, executor.id)
         return JobsFound(encode_state(first.state, executor.id), executor.state_version, len(twins))
 
     async def _sweep(self, live: Live, host: Host, sweep: Sweep) -> Fact:
@@ -282,7 +292,7 @@ class Calls:
             told = msgspec.structs.replace(live.record, state=request.state, state_version=request.state_version)
             return [decode_state(told, host.executor)], None
         looked_at, counts_at = self.clock.now(), request.at + start.settle
-        found = cast("Sequence[AnyFound]", await host.call("find", context))
+        found = cast("Sequence[AnyFound]", await self._ask(live, host, "find", context))
         states = [one.state for one in sorted(found, key=lambda one: one.created_at)]
         if request.attempt == live.record.attempt and live.record.created:
             states = _without_recorded(states, self._state(live, host.executor), host.executor)
@@ -291,7 +301,7 @@ class Calls:
     async def _kill(self, live: Live, host: Host, reason: str) -> Fact:
         executor = host.executor
         context = self._context(live, executor)
-        answer = await host.call("kill_task", context, self._state(live, executor), reason)
+        answer = await self._ask(live, host, "kill_task", context, self._state(live, executor), reason)
         if isinstance(answer, Gone):
             return JobGone()
         if isinstance(answer, StillThere):

@@ -24,6 +24,8 @@ from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ownership import Ownership, SoleOwner
 from airscrew.engine.errors import EngineError
 from airscrew.engine.machine import SWEEP, Fact, open_entries
+from airscrew.engine.metrics import NO_METERS, Meters
+from airscrew.engine.metrics.names import STORE_CONFLICTS
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.errors import StoreFullError, StoreUnavailableError
@@ -59,6 +61,7 @@ class Committer:
         random: For the pauses while the store is away.
         clock: The engine's time.
         owner: Whose executions they are.
+        meters: Where conflicts are counted.
         sequence: Of the last write.
         event_sequence: Of the last write with events.
     """
@@ -68,6 +71,7 @@ class Committer:
     random: Random
     clock: Clock
     owner: Ownership = field(default_factory=SoleOwner)
+    meters: Meters = NO_METERS
     sequence: int = 0
     event_sequence: int = 0
     _encoder: msgspec.json.Encoder = field(default_factory=msgspec.json.Encoder)
@@ -103,6 +107,8 @@ class Committer:
             if settled is not None:
                 if settled:
                     live.written(record, settled)
+                else:
+                    self.meters.count(STORE_CONFLICTS)
                 return bool(settled)
             await asyncio.sleep(pause * (0.5 + self.random.random()))
             pause = min(pause * 2, 5.0)

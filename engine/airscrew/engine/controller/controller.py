@@ -16,21 +16,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from cachetools import LRUCache
 
 from airscrew.engine.clock import Clock
+from airscrew.engine.controller.accounting import begin_turn, end_turn
 from airscrew.engine.controller.answers import describe
 from airscrew.engine.controller.commit import SUBMIT, ExecutionGoneError
+from airscrew.engine.controller.inside import call_inside
 from airscrew.engine.controller.late_starts import tell_of_late_start
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.shards import OpenShards
 from airscrew.engine.controller.turn import Dispatch, Turns, may_be_outside
 from airscrew.engine.machine import first_record
+from airscrew.engine.metrics import NO_METERS, Meters
+from airscrew.engine.metrics.names import TURN_FAILURES, TURN_SECONDS
 from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
 from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
@@ -50,8 +53,6 @@ from airscrew.state.records import (
 from airscrew.state.store import Compare, Delete, Event, Store, prefix_end
 
 log = logging.getLogger("airscrew.controller")
-
-T = TypeVar("T")
 
 TURN_RETRY_SECONDS = 5.0
 TURN_RETRY_CAP_SECONDS = 300.0
@@ -78,6 +79,7 @@ class Controller:
         on_lost: Called with each execution under control that is another engine's from now on.
         shards: Which shards are worked on.
         workers: How many turns are taken at once.
+        meters: Where turns are counted.
     """
 
     store: Store
@@ -93,6 +95,7 @@ class Controller:
     on_lost: Callable[[Live], None] = field(default=lambda _live: None)
     shards: OpenShards = field(default_factory=OpenShards.all)
     workers: int = 64
+    meters: Meters = NO_METERS
     _lives: dict[ExecutionId, Live] = field(default_factory=dict[ExecutionId, Live])
     _requests: dict[ExecutionId, dict[str, tuple[Request, int]]] = field(
         default_factory=dict[ExecutionId, dict[str, tuple[Request, int]]]
@@ -155,25 +158,11 @@ class Controller:
 
     def wake(self, execution: ExecutionId) -> None:
         """Ask for a look now. Thread-safe, cheap."""
-        self._call_in_loop(self._wake, execution)
+        call_inside(self._loop, self._wake, execution)
 
     def wake_key(self, key: str) -> None:
         """Ask for a look at the execution whose attempt has this key. Thread-safe, cheap."""
-        self._call_in_loop(self._wake_key, key)
-
-    def _call_in_loop(self, function: Callable[[T], None], argument: T) -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        try:
-            inside = asyncio.get_running_loop() is loop
-        except RuntimeError:
-            inside = False
-        if inside:
-            function(argument)
-        else:
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(function, argument)
+        call_inside(self._loop, self._wake_key, key)
 
     def look(self, execution: ExecutionId) -> None:
         """Look at an execution that may not be under control yet."""
@@ -183,6 +172,11 @@ class Controller:
     def left_alone(self) -> int:
         """How many unfinished executions are out of scope."""
         return len(self._left_alone)
+
+    @property
+    def lives(self) -> Iterable[Live]:
+        """All that is under control; not to be kept, for it changes."""
+        return self._lives.values()
 
     def live(self, execution: ExecutionId) -> Live | None:
         """Return what is kept of an execution under control."""
@@ -233,8 +227,10 @@ class Controller:
         if not self.shards.is_open(execution.shard):
             self._requests.pop(execution, None)
             return
+        began = self.clock.monotonic()
         with self.shards.turn(execution.shard):
             await self._take_turn(execution)
+        self.meters.observe(TURN_SECONDS, self.clock.monotonic() - began)
 
     async def _take_turn(self, execution: ExecutionId) -> None:
         live: Live | None = None
@@ -243,7 +239,7 @@ class Controller:
             if live is None:
                 return
             self._hand_over_requests(live)
-            until = await self.turns.take(live)
+            until = await self._counted(live) if self.meters.are_kept else await self.turns.take(live)
         except ExecutionGoneError:
             self._forget(execution)
             self.queue.add(execution)  # its name may have been taken again, by one whose requests came to this turn
@@ -256,6 +252,7 @@ class Controller:
             return
         except Exception as error:  # the wall of a turn: it concerns this execution alone
             log.exception("a turn failed", extra={"execution": str(execution), "error": describe(error)})
+            self.meters.count(TURN_FAILURES)
             self._put_off(execution)
             return
         self._failures.pop(execution, None)
@@ -268,6 +265,15 @@ class Controller:
             self.on_done(live)
         elif until is not None:
             self.queue.add_after(execution, max(until - self.clock.now(), 0.0))
+
+    async def _counted(self, live: Live) -> float | None:
+        """Take a turn, and account for the time that it took and that went before it."""
+        if not live.outside:
+            live.outside = self.dispatch(live).outside
+        account = begin_turn(self.meters, live, self.clock.now())
+        until = await self.turns.take(live)
+        end_turn(self.meters, account, self.clock.now())
+        return until
 
     def _put_off(self, execution: ExecutionId) -> None:
         live = self._lives.get(execution)

@@ -39,6 +39,9 @@ class Live:
         woken: Whether something outside asks for a look before the timer.
         indexed: The key under which executors can wake it.
         lost: Whether another engine had it since it came under control here; for good, even if it comes back.
+        counted_to: Until when its time is accounted for; 0 before its first turn.
+        outside: Where its jobs run, once that is known; see ``Executor.outside``.
+        in_calls: Seconds that calls of executors took in the current turn.
     """
 
     execution: ExecutionId
@@ -57,6 +60,9 @@ class Live:
     woken: bool = False
     indexed: str = ""
     lost: bool = False
+    counted_to: float = 0.0
+    outside: str = ""
+    in_calls: float = 0.0
 
     def check_kept(self) -> None:
         """

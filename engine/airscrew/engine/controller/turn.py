@@ -61,12 +61,14 @@ class Dispatch:
         traits: What the machine needs to know of it; None when it is not there.
         gate: What holds its starts back; None when it is not there.
         absent: Why it is not there.
+        outside: Where its jobs run, see ``Executor.outside``; empty when it is not there.
     """
 
     executor_id: str
     traits: Traits | None
     gate: Gate | None
     absent: str = ""
+    outside: str = ""
 
 
 @dataclass(slots=True, kw_only=True)

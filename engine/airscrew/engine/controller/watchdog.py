@@ -68,11 +68,13 @@ class Watchdog:
         report: Called on the loop's thread with each offence, once the step is over.
         limit: Seconds that a step may take.
         starved: Says how long a thread, by its native id, has waited for a processor.
+        held: How many seconds each executor's code has had the loop.
     """
 
     report: Callable[[Offence], None]
     limit: float = LIMIT_SECONDS
     starved: Callable[[int], float] = starved_seconds
+    held: dict[str, float] = field(default_factory=dict[str, float])
     _watched: int = field(default_factory=threading.get_native_id)
     _starved_before: float = 0.0
     _step: _Step = field(default_factory=_Step)
@@ -113,6 +115,7 @@ class Watchdog:
         step = self._step
         seconds = time.monotonic() - step.since
         executor, step.executor = step.executor, ""
+        self.held[executor] = self.held.get(executor, 0.0) + seconds
         stack, step.stack = step.stack, ""
         if seconds > self.limit and seconds - self._starved_since() > self.limit:
             self.report(Offence(executor=executor, seconds=seconds, stack=stack))

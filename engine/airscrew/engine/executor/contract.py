@@ -29,6 +29,7 @@ from airscrew.engine.executor.declarations import AtMostOnce, StartDeclaration
 from airscrew.engine.executor.status import Found, Gone, NotStarted, StillThere, TaskStatus
 
 if TYPE_CHECKING:
+    from airscrew.engine.cache import Measured
     from airscrew.idl.template import TaskTemplate
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class Executor(ABC, Generic[StateT]):
             before ``start_task``; found in ``context.message``. None leaves ``template.custom`` as plain JSON.
         concurrency: How many executions may be live in the outside system at once from this process; None for no
             limit.
+        outside: Where its jobs run, for the account of where time goes: ``kubernetes`` or ``external``.
     """
 
     id: ClassVar[str]
@@ -97,6 +99,7 @@ class Executor(ABC, Generic[StateT]):
     name_max_length: ClassVar[int] = 50
     custom_message: ClassVar[type[object] | None] = None
     concurrency: int | None = None
+    outside: ClassVar[str] = "external"
 
     def initialize(self, setup: Setup) -> MaybeAwaitable[None]:
         """
@@ -222,6 +225,22 @@ class Executor(ABC, Generic[StateT]):
         """
         del version
         return state
+
+    def caches(self) -> Sequence[Measured]:
+        """
+        Return its ``AutoRefreshCache`` objects, for metrics.
+
+        Called when metrics are read, on the engine's loop; must not wait.
+        """
+        return ()
+
+    def watches(self) -> Mapping[str, float]:
+        """
+        Return for how many seconds its watches have told nothing, by what they watch; the longest of each kind.
+
+        Called when metrics are read, on the engine's loop; must not wait. The names must not grow with the work.
+        """
+        return {}
 
     def close(self) -> MaybeAwaitable[None]:
         """Close clients and loops. Called once, when the engine stops; no other call follows."""

@@ -124,3 +124,8 @@ class Recorder(Meters):
             histogram = self.histograms[metric, labels] = Histogram([0] * (len(metric.buckets) + 1))
         histogram.counts[bisect_left(metric.buckets, value)] += 1
         histogram.total += value
+
+    def copy(self) -> Recorder:
+        """Return a picture of this moment, which another thread may read."""
+        pictures = {series: Histogram([*one.counts], one.total) for series, one in self.histograms.items()}
+        return Recorder(dict(self.counters), pictures)

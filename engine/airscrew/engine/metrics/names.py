@@ -17,7 +17,8 @@ LABELS: dict[str, str] = {
     "call": "`start`, `check`, `kill`, `find`, `finalize`",
     "executor": "an executor's id; empty before one is chosen",
     "file": "`api`",
-    "kind": "`system` or `user`; for calls also `unknown` (no answer, or not one that counts) and `not_started`",
+    "kind": "`system`, `user`, `unknown`; empty without an error. Of calls, `unknown` is an answer that never came or "
+    "is none, and `not_started` says that nothing was begun",
     "operation": "`get`, `range`, `txn`",
     "part": "`engine`, `kubernetes`, `external`, `user`",
     "phase": "a phase, as `airscrew list` shows it",
@@ -128,7 +129,9 @@ STORE_CONFLICTS = _counter("airscrew_store_conflicts_total", "Writes of a step t
 ADOPTIONS = _counter(
     "airscrew_adoptions_total", "Jobs found outside and taken over, that another start would have doubled.", "executor"
 )
-LEAKS = _gauge("airscrew_leaks", "What `airscrew leaks` lists; told by the leader alone.")
+LEAKS = _gauge(
+    "airscrew_leaks", "Attempts of which it is not known whether something lies outside; told by the leader."
+)
 
 TIME = _counter(
     "airscrew_time_seconds_total",

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import msgspec
 from typing_extensions import override
 
+from airscrew.engine.cache import Measured
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import (
     Executor,
@@ -101,6 +102,11 @@ class HttpJobExecutor(Executor[HttpJobState]):
             task_types=tuple(dict.fromkeys([DEFAULT_TYPE, *config.services])),
             concurrency=config.concurrency,
         )
+
+    @override
+    def caches(self) -> Sequence[Measured]:
+        """Return what the jobs of each service are kept in."""
+        return [jobs.cache for jobs in self._services.values()]
 
     @override
     async def start_task(self, context: Context, template: TaskTemplate) -> Status | NotStarted:

@@ -16,6 +16,7 @@ from airscrew.engine.cache import (
     BatchItem,
     CacheOptions,
     Failed,
+    Measured,
     SyncResult,
     Unchanged,
     Updated,
@@ -95,6 +96,11 @@ class ServiceJobs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._cache.__aexit__(kind, error, trace)
+
+    @property
+    def cache(self) -> Measured:
+        """What they are kept in."""
+        return self._cache
 
     def look(self, key: str, state: HttpJobState) -> JobView:
         """Return what was heard of a job last, and see to it that it is read from now on."""

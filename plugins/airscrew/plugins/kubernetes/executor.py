@@ -23,6 +23,7 @@ from typing import Any, Generic, cast
 import msgspec
 from typing_extensions import override
 
+from airscrew.engine.cache import Measured
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import (
     Executor,
@@ -74,6 +75,7 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
     """
 
     state_type = ObjectState
+    outside = "kubernetes"
 
     def __init__(self, plugin: KubernetesPlugin[ViewT], connect: OpenConnection = open_connection) -> None:
         self._plugin = plugin
@@ -123,6 +125,17 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         objects = Objects(client, decoder, scope, clock=setup.clock, random=setup.random, wake=setup.wake)
         async with objects:
             yield objects
+
+    @override
+    def caches(self) -> Sequence[Measured]:
+        """Return what its objects are kept in."""
+        return () if self._objects is None else (self._objects.cache,)
+
+    @override
+    def watches(self) -> Mapping[str, float]:
+        """Return how long the most silent watch of its kind has told nothing."""
+        age = None if self._objects is None else self._objects.watch_age()
+        return {} if age is None or self._objects is None else {self._objects.cache.name: age}
 
     @override
     async def start_task(self, context: Context, template: TaskTemplate) -> Status | NotStarted:

@@ -22,7 +22,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 import msgspec
 
-from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, SyncResult, Updated, batches_by
+from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, Measured, SyncResult, Updated, batches_by
 from airscrew.engine.clock import Clock
 from airscrew.plugins.kubernetes.api.client import ApiError, Change, HistoryGoneError, ObjectClient
 from airscrew.plugins.kubernetes.pod_view import Metadata
@@ -74,14 +74,14 @@ class WatchStatus:
     How a watch stands.
 
     Attributes:
-        heard_at: When it last told anything, monotonic seconds; 0 before.
+        heard_at: When it last told anything, or was first begun, monotonic seconds.
         restarts: How often it was begun.
         events: How many events it told.
         malformed: How many of them could not be read.
         trouble: Why it does not run; empty when it does.
     """
 
-    heard_at: float = 0.0
+    heard_at: float
     restarts: int = 0
     events: int = 0
     malformed: int = 0
@@ -172,6 +172,16 @@ class Objects(Generic[ViewT]):
         await self._cache.__aexit__(kind, error, trace)
         await self._group.__aexit__(None, None, None)
 
+    @property
+    def cache(self) -> Measured:
+        """What they are kept in."""
+        return self._cache
+
+    def watch_age(self) -> float | None:
+        """Return for how many seconds the most silent watch has told nothing; None when nothing is watched."""
+        heard = [status.heard_at for status in self.watches.values()]
+        return self._clock.monotonic() - min(heard) if heard else None
+
     def look(self, namespace: str, name: str) -> Sighting[ViewT]:
         """Return an object as it was last seen, and see to it that it is followed from now on."""
         self._follow(namespace)
@@ -226,7 +236,7 @@ class Objects(Generic[ViewT]):
         if not self._scope.watch or where in self.watches:
             return
         assert self._group is not None
-        status = self.watches[where] = WatchStatus()
+        status = self.watches[where] = WatchStatus(self._clock.monotonic())
         task = self._group.create_task(self._watch_for_ever(where, status), name=f"watch-{where or 'all'}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

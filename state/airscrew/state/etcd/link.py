@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airscrew.idl.errors import UsageError
+from airscrew.state.errors import StoreAccessError
 from airscrew.state.etcd.address import EtcdAddress
 from airscrew.state.etcd.failures import CallError, Trouble, classify
 from airscrew.state.etcd.wire import Message, rpc
@@ -245,4 +246,4 @@ def _file(name: str) -> bytes | None:
     try:
         return Path(name).read_bytes()
     except OSError as error:
-        raise UsageError(f"{name}, named in the etcd address, cannot be read: {error.strerror}") from error
+        raise StoreAccessError(f"{name}, named in the etcd address, cannot be read: {error.strerror}") from error

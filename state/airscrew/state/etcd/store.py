@@ -19,8 +19,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import final
 
-from airscrew.idl.errors import UsageError
-from airscrew.state.errors import LeaseOverError, StoreError, StoreUnavailableError
+from airscrew.state.errors import LeaseOverError, StoreAccessError, StoreError, StoreUnavailableError
 from airscrew.state.etcd.address import EtcdAddress
 from airscrew.state.etcd.committer import Committer, Outcome
 from airscrew.state.etcd.failures import CallError, Trouble, translate
@@ -84,7 +83,7 @@ class EtcdStore:
 
         Raises:
             StoreUnavailableError: No member answers.
-            UsageError: A file that the address names is no good, or we are not let in.
+            StoreAccessError: A file that the address names is no good, or we are not let in.
         """
         options = options or EtcdOptions()
         failure: Exception | None = None
@@ -96,7 +95,10 @@ class EtcdStore:
                 except Exception as error:  # noqa: BLE001  # raised again below, as it is: a task group would wrap it
                     failure = error
             if failure is not None:
-                raise failure
+                try:
+                    raise failure
+                finally:
+                    failure = None  # a cycle of error and frame would keep the connections, which go on trying
 
     async def get(self, key: str) -> KeyValue | None:
         """Read one key."""
@@ -217,8 +219,7 @@ class EtcdStore:
             await self._call(lambda member: member.kv.Range, self._names.range("", "\0", 1, 0), is_read=True)
             await self._measure()
         except CallError as failure:
-            error = translate(failure, self._address)
-            raise (UsageError(str(error)) if failure.trouble is Trouble.DENIED else error) from None
+            raise _refused(failure, self._address) from None
 
     async def _send(self, group: Group) -> Outcome:
         request = self._names.txn(group.compares(), group.operations(), group.asked())
@@ -274,3 +275,9 @@ class EtcdStore:
                     await self.compact(old)
             except (CallError, StoreError) as error:
                 log.info("the upkeep of the store waits", extra={"why": str(error)})
+
+
+def _refused(failure: CallError, address: EtcdAddress) -> StoreError:
+    """Turn the failure of the first call into what ``open`` raises."""
+    error = translate(failure, address)
+    return StoreAccessError(str(error)) if failure.trouble is Trouble.DENIED else error

@@ -14,6 +14,7 @@ from airscrew.engine.api.model import EngineApi
 from airscrew.engine.cli.app import App
 from airscrew.engine.cli.root import run
 from airscrew.engine.config import EngineSettings, WorkScope
+from airscrew.engine.vitals import Answer, Instruments
 
 AN_HOUR_LATER = NOW + 3600.0
 
@@ -26,6 +27,8 @@ class Opened:
     views: list[EngineSettings] = field(default_factory=list)
     busy: list[Exception] = field(default_factory=list)
     busy_views: list[Exception] = field(default_factory=list)
+    instruments: Instruments | None = None
+    at_the_end: Answer | None = None
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,15 @@ def opened() -> Opened:
 def app(fake: FakeEngineApi, opened: Opened, tmp_path: Path) -> App:
     @asynccontextmanager
     async def open_engine(
-        settings: EngineSettings, *, work: WorkScope, serve_socket: bool = True
+        settings: EngineSettings, *, work: WorkScope, serve_socket: bool = True, instruments: Instruments | None = None
     ) -> AsyncIterator[EngineApi]:
         assert serve_socket
+        opened.instruments = instruments
         if opened.busy:
             raise opened.busy.pop(0)
         opened.engines.append((settings, work))
         yield fake
+        opened.at_the_end = instruments.vitals.ready() if instruments else None
 
     @asynccontextmanager
     async def open_viewer(settings: EngineSettings) -> AsyncIterator[EngineApi]:

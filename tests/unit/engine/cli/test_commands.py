@@ -15,8 +15,10 @@ from tests.unit.engine.cli.conftest import Opened, Result
 from airscrew.engine.api.model import ApiError, AttemptView, ExecutorView, LeakView, OutputsView, SubmitRequest
 from airscrew.engine.cli import looking
 from airscrew.engine.config import WorkKind
+from airscrew.engine.vitals import Answer
 from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.phase import ExternalResource, LogLink, Phase, Reason, TaskInfo
+from airscrew.state.errors import SchemaError, StoreAccessError, StoreUnavailableError
 
 Airscrew = Callable[..., Result]
 
@@ -334,6 +336,52 @@ def test_serve_works_on_everything_and_keeps_processes_off(
     ((settings, work),) = opened.engines
     assert (result.code, work.kind, settings.process_executor) == (0, WorkKind.ALL, False)
     assert result.err.startswith("airscrew: serving on unix:")
+
+
+def test_serve_is_not_ready_any_more_while_it_drains(
+    airscrew: Airscrew, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airscrew.engine.cli.commands.serve.IDLE_SECONDS", 0.0)
+
+    result = airscrew("serve", "--until-idle", "--health", "127.0.0.1:0")
+
+    assert result.code == 0
+    assert "airscrew: health on http://127.0.0.1:" in result.err
+    assert opened.instruments is not None
+    assert opened.instruments.meters.are_kept
+    assert opened.at_the_end == Answer(False, "draining: the engine was told to stop")
+
+
+def test_serve_without_a_health_address_watches_and_counts_nothing(
+    airscrew: Airscrew, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airscrew.engine.cli.commands.serve.IDLE_SECONDS", 0.0)
+
+    assert airscrew("serve", "--until-idle").code == 0
+    assert opened.instruments is None
+
+
+def test_serve_waits_for_a_store_that_is_away_and_says_each_reason_once(
+    airscrew: Airscrew, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airscrew.engine.cli.commands.serve.IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("airscrew.engine.cli.commands.serve.FIRST_PAUSE_SECONDS", 0.0)
+    away, refused = StoreUnavailableError("etcd is away"), StoreAccessError("etcd does not let us in")
+    opened.busy = [away, away, ExceptionGroup("on the way up", [refused])]
+
+    result = airscrew("serve", "--until-idle")
+
+    assert result.code == 0
+    waits = [line for line in result.err.splitlines() if "waiting" in line]
+    assert waits == ["airscrew: waiting: etcd is away", "airscrew: waiting: etcd does not let us in"]
+
+
+def test_serve_does_not_wait_for_what_no_waiting_can_mend(airscrew: Airscrew, opened: Opened) -> None:
+    opened.busy = [SchemaError("use the newer airscrew")]
+
+    result = airscrew("serve", "--until-idle")
+
+    assert (result.code, result.err) == (2, "airscrew: error: use the newer airscrew\n")
 
 
 def test_serve_refuses_to_listen_beyond_this_machine(airscrew: Airscrew, opened: Opened) -> None:

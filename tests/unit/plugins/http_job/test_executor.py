@@ -30,6 +30,19 @@ async def test_a_job_runs_to_its_end_and_its_result_is_the_output() -> None:
     assert attempt.phases == [Phase.QUEUED, Phase.RUNNING, Phase.SUCCESS]
 
 
+async def test_the_jobs_of_each_service_are_told_of_in_metrics() -> None:
+    async with open_bench(interval=10.0) as bench:
+        await bench.job(seconds=600.0).start()
+        await elapse(25.0)
+
+        (cache,) = bench.environment.executor.caches()
+        told = cache.statistics()
+
+    assert cache.name == "http_job/http_job"
+    assert (told.size, told.failed_calls) == (1, 0)
+    assert 0.0 <= told.max_age_seconds <= 11.0
+
+
 async def test_an_end_is_noticed_within_a_period_of_the_service() -> None:
     async with open_bench(interval=1.0) as bench:
         begin = bench.environment.clock.monotonic()

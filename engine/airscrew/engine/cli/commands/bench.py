@@ -32,11 +32,12 @@ store_option = click.option(
 @bench.command(cls=Command)
 @tasks_option
 @store_option
+@click.option("--metrics", is_flag=True, help="Count as an engine does whose metrics are read.")
 @output_option("table", "json", "yaml")
 @click.pass_obj
-def engine(app: App, tasks: int, store: str, output: str) -> None:
+def engine(app: App, tasks: int, store: str, metrics: bool, output: str) -> None:
     """Tasks a second from submission to the end, beside what the store alone can write."""
-    _measure(app, "engine", output, tasks=tasks, store=store)
+    _measure(app, "engine", output, tasks=tasks, store=store, metrics=metrics)
 
 
 @bench.command(cls=Command)

@@ -1,4 +1,9 @@
-"""``airscrew serve``."""
+"""
+``airscrew serve``.
+
+Probes are answered before the store is reached. A store that is away, or does not let us in, is said in one line and
+asked again with longer and longer pauses; what no waiting can mend ends the command.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,9 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -17,18 +24,24 @@ from airscrew.engine.cli.options import run_async
 
 if TYPE_CHECKING:
     from airscrew.engine.api.adapter import ServerInfo
+    from airscrew.engine.api.address import Address
     from airscrew.engine.api.model import EngineApi
     from airscrew.engine.cli.app import App
     from airscrew.engine.config import EngineSettings
+    from airscrew.engine.vitals import Instruments
 
 IDLE_SECONDS = 10.0
 """How long nothing may be active before ``--until-idle`` ends."""
 
 LOOK_SECONDS = 0.5
 
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+
 
 @click.command(cls=Command)
 @click.option("--listen", metavar="HOST:PORT", help="Also listen on this port of loopback; clients show the token.")
+@click.option("--health", metavar="HOST:PORT", help="Answer probes and tell metrics here, over plain HTTP.")
 @click.option("--until-idle", is_flag=True, help="End once nothing is active.")
 @click.option(
     "--process/--no-process",
@@ -37,7 +50,7 @@ LOOK_SECONDS = 0.5
     help="Whether tasks may run as processes of this machine.",
 )
 @click.pass_obj
-def serve(app: App, listen: str | None, until_idle: bool, process_executor: bool | None) -> None:
+def serve(app: App, listen: str | None, health: str | None, until_idle: bool, process_executor: bool | None) -> None:
     """
     Run the engine as a service.
 
@@ -48,6 +61,8 @@ def serve(app: App, listen: str | None, until_idle: bool, process_executor: bool
 
     settings = app.settings(listen=listen, process_executor=process_executor)
     settings = msgspec.structs.replace(settings, process_executor=bool(settings.process_executor))
+    if health is not None:
+        settings = msgspec.structs.replace(settings, health=msgspec.structs.replace(settings.health, address=health))
     run_async(lambda: _serve(app, settings, until_idle=until_idle))
 
 
@@ -58,27 +73,138 @@ async def _serve(app: App, settings: EngineSettings, *, until_idle: bool) -> Non
     from airscrew.engine.cli.exits import leaf
     from airscrew.engine.cli.follow import signals
     from airscrew.engine.cli.log import show_warnings
-    from airscrew.engine.config import WorkScope
+    from airscrew.state.beside import running_beside
 
     show_warnings()
     port = parse_address(settings.listen) if settings.listen else None
+    where = str(socket_beside(settings.store_file))
     settings = msgspec.structs.replace(settings, listen="")
+    stop = _Stop()
     async with AsyncExitStack() as stack:
         keyboard = await stack.enter_async_context(signals())
-        api = await stack.enter_async_context(app.open_engine(settings, work=WorkScope.everything()))
-        where = str(socket_beside(settings.store_file))
+        await stack.enter_async_context(running_beside(signals=stop.listen(keyboard)))
+        instruments = await stack.enter_async_context(_instruments(settings))
+        api = await _opened(app, settings, stack, stop, instruments)
+        if api is None:
+            return
         if port is not None:
-            from airscrew.engine.api.server import serving
-
-            info = own_info(settings)
-            bound = await stack.enter_async_context(serving(api, port, info, token_file=settings.token_path))
-            where += f" and {bound} (token: {settings.token_path})"
+            where += await _listen(api, port, settings, stack)
+        instruments.vitals.has_begun = True
         click.echo(f"airscrew: serving on {where}", err=True)
         try:
-            await _until_told(api, keyboard, until_idle=until_idle)
+            await _until_told(api, stop, until_idle=until_idle)
         except BaseExceptionGroup as group:
             raise leaf(group) from None
+        finally:
+            instruments.vitals.is_draining = True
         click.echo("airscrew: draining", err=True)
+
+
+@dataclass(slots=True)
+class _Stop:
+    """
+    Whether somebody told us to stop.
+
+    Attributes:
+        told: Set from then on.
+        limit: What is ended at once by it; None for nothing.
+    """
+
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    limit: asyncio.Timeout | None = None
+
+    async def listen(self, keyboard: asyncio.Queue[signal.Signals]) -> None:
+        """Wait for the first signal."""
+        await keyboard.get()
+        self.told.set()
+        if self.limit is not None:
+            self.limit.reschedule(0.0)
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until told to stop, for so long at most; tell whether that is so."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.told.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+@asynccontextmanager
+async def _instruments(settings: EngineSettings) -> AsyncIterator[Instruments]:
+    """Answer probes until the block ends, where that is wanted."""
+    from airscrew.engine.vitals import Instruments, Vitals
+
+    vitals = Vitals(monotonic=time.monotonic)
+    if not settings.health.address:
+        yield Instruments(vitals=vitals)
+        return
+    from airscrew.engine.api.address import TcpAddress, split_port
+    from airscrew.engine.metrics import Recorder
+    from airscrew.engine.vitals.beats import beat
+    from airscrew.engine.vitals.server import serving_vitals
+    from airscrew.state.beside import running_beside
+
+    host, port = split_port(settings.health.address)
+    instruments = Instruments(vitals=vitals, meters=Recorder())
+    async with serving_vitals(host, port, instruments) as bound, running_beside(beat=beat(instruments)):
+        click.echo(f"airscrew: health on http://{TcpAddress(host, bound)}", err=True)
+        yield instruments
+
+
+async def _opened(
+    app: App, settings: EngineSettings, stack: AsyncExitStack, stop: _Stop, instruments: Instruments
+) -> EngineApi | None:
+    """Open the engine, as often as it takes until its store lets us; None when told to stop first."""
+    from airscrew.engine.config import WorkScope
+    from airscrew.state.errors import StoreError
+
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            async with asyncio.timeout(None) as stop.limit:
+                watched = instruments if settings.health.address else None
+                engine = app.open_engine(settings, work=WorkScope.everything(), instruments=watched)
+                return await stack.enter_async_context(engine)
+        except TimeoutError:
+            if stop.told.is_set():
+                return None
+            raise
+        except (StoreError, ExceptionGroup) as error:
+            why = _why_waiting(error)
+        finally:
+            stop.limit = None
+        if instruments.vitals.waits_for != why:
+            instruments.vitals.waits_for = why
+            click.echo(f"airscrew: waiting: {why}", err=True)
+        if await stop.wait(pause):
+            return None
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _why_waiting(error: Exception) -> str:
+    """
+    Say in one line what a store is waited for.
+
+    Raises:
+        Exception: No waiting can mend it.
+    """
+    from airscrew.engine.cli.exits import leaf, one_line
+    from airscrew.state.errors import StoreUnavailableError
+
+    cause = leaf(error)
+    if not isinstance(cause, StoreUnavailableError):
+        raise cause from None
+    return one_line(cause)
+
+
+async def _listen(api: EngineApi, port: Address, settings: EngineSettings, stack: AsyncExitStack) -> str:
+    """Serve a port too, and say so for people."""
+    from airscrew.engine.api.server import serving
+
+    server = serving(api, port, own_info(settings), token_file=settings.token_path)
+    bound = await stack.enter_async_context(server)
+    return f" and {bound} (token: {settings.token_path})"
 
 
 def own_info(settings: EngineSettings) -> ServerInfo:
@@ -88,9 +214,9 @@ def own_info(settings: EngineSettings) -> ServerInfo:
     return ServerInfo(version=version("airscrew"), pid=os.getpid(), started_at=time.time(), home=settings.home)
 
 
-async def _until_told(api: EngineApi, keyboard: asyncio.Queue[signal.Signals], *, until_idle: bool) -> None:
+async def _until_told(api: EngineApi, stop: _Stop, *, until_idle: bool) -> None:
     async with asyncio.TaskGroup() as group:
-        waits = {group.create_task(_told(keyboard))}
+        waits = {group.create_task(_told(stop))}
         if until_idle:
             waits.add(group.create_task(wait_until_idle(api)))
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -98,8 +224,8 @@ async def _until_told(api: EngineApi, keyboard: asyncio.Queue[signal.Signals], *
             task.cancel()
 
 
-async def _told(keyboard: asyncio.Queue[signal.Signals]) -> None:
-    await keyboard.get()
+async def _told(stop: _Stop) -> None:
+    await stop.told.wait()
 
 
 async def wait_until_idle(api: EngineApi) -> None:
