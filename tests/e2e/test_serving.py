@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from http.client import HTTPConnection
@@ -154,3 +155,33 @@ def test_what_no_waiting_can_mend_ends_it(user: User) -> None:
 
 def test_a_health_address_that_is_none_is_said(user: User) -> None:
     assert "use HOST:PORT" in user.run("serve", "--health", "10254", code=2).error
+
+
+def test_an_engine_is_reached_by_mutual_tls_from_its_settings(user: User, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki")
+    server = authority.sign("server", "server", hosts=["127.0.0.1"])
+    mine = authority.sign("mine", "mine")
+    config = tmp_path / "tls.yaml"
+    config.write_text(
+        f"listen: 0.0.0.0:0\napi: {{certificate: {server.cert}, key: {server.key}, client_ca: {authority.cert}}}\n"
+    )
+    engine = user.start("--config", str(config), "serve", "--health", "127.0.0.1:0")
+    port = engine.says(r"tls://0\.0\.0\.0:(\d+)")[1]
+    known = ("--server", f"tls://127.0.0.1:{port}", "--ca", str(authority.cert))
+    shown = ("--cert", str(mine.cert), "--key", str(mine.key))
+
+    assert user.run(*known, *shown, "list", "-o", "json").data == []
+    assert user.run("list", *known, *shown, "-o", "json").data == []
+    assert "want a certificate that it trusts" in user.run(*known, "list", code=3).error
+    ends = Probes(engine).metrics()["airscrew_certificate_expiry_timestamp_seconds"]
+    assert 86_400 < ends - time.time() < 3 * 86_400
+
+
+def test_a_certificate_that_has_expired_is_named_before_anything_begins(user: User, tmp_path: Path) -> None:
+    old = Authority(tmp_path / "pki").sign("old", "old", hosts=["127.0.0.1"], days=(-9, -1))
+    user.variables |= {"AIRSCREW_API_CERTIFICATE": str(old.cert), "AIRSCREW_API_KEY": str(old.key)}
+
+    error = user.run("serve", "--listen", "127.0.0.1:0", code=2).error
+
+    assert error.startswith(f"certificate {old.cert} has expired on ")
+    assert not user.home.exists()

@@ -31,24 +31,34 @@ class Authority:
 
     Attributes:
         folder: Where everything is written.
+        days: From when to when its own certificate is valid, from now.
         cert: Its own certificate.
     """
 
     folder: Path
+    days: tuple[float, float] = (-1 / 24, 2.0)
     cert: Path = field(init=False)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("authority", "")
-        own = _builder(self._name, self._key).issuer_name(self._name)
+        own = _builder(self._name, self._key, self.days).issuer_name(self._name)
         own = own.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
         own = own.add_extension(usage, critical=True)
         self.cert = self.folder / "ca.pem"
         self.cert.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def sign(self, file: str, name: str, *, group: str = "", hosts: Sequence[str] = ()) -> Signed:
+    def sign(
+        self,
+        file: str,
+        name: str,
+        *,
+        group: str = "",
+        hosts: Sequence[str] = (),
+        days: tuple[float, float] = (-1 / 24, 2.0),
+    ) -> Signed:
         """
         Vouch for a client, or for a server at some hosts.
 
@@ -57,10 +67,11 @@ class Authority:
             name: The common name: the user, for Kubernetes.
             group: The organization: the user's group.
             hosts: Names and addresses.
+            days: From when to when it is valid, from now.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         uses = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        builder = _builder(_name(name, group), key).issuer_name(self._name).add_extension(uses, critical=False)
+        builder = _builder(_name(name, group), key, days).issuer_name(self._name).add_extension(uses, critical=False)
         if hosts:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False
@@ -94,15 +105,17 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _builder(name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _builder(
+    name: x509.Name, key: ec.EllipticCurvePrivateKey, days: tuple[float, float] = (-1 / 24, 2.0)
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
     )
 
 

@@ -6,13 +6,14 @@ A client for plain Python programs: no event loop, no engine in the process.
         view = client.wait(name)
         print(client.outputs(name))
 
-It talks to the engine that holds the store, through its Unix socket, or to a port on loopback. A client may be used
+It talks to the engine that holds the store, through its Unix socket, or to a port. A client may be used
 from several threads at once.
 """
 
 from __future__ import annotations
 
 import builtins
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +37,7 @@ from airscrew.engine.api.model import (
     SubmitReply,
     SubmitRequest,
 )
+from airscrew.engine.api.tls import ClientTls
 from airscrew.engine.api.wire import decode
 from airscrew.engine.config import load_settings
 from airscrew.idl.errors import UsageError
@@ -81,32 +83,54 @@ class Client:
     ``namespace/name``, or ``name`` for one in ``default``.
     """
 
-    def __init__(self, address: Address, *, token_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        token_file: Path | None = None,
+        tls: ClientTls | None = None,
+        plaintext: bool = False,
+    ) -> None:
+        tls = aio.secured(address, tls, plaintext=plaintext)
         self.address = address
         self._metadata = aio.metadata(address, token_file)
-        self._channel = grpc.insecure_channel(aio.target(address), options=aio.OPTIONS)
+        self._where = aio.shown(address, tls)
+        options = aio.channel_options(tls)
+        if tls is None:
+            self._channel = grpc.insecure_channel(aio.target(address), options=options)
+        else:
+            self._channel = grpc.secure_channel(aio.target(address), tls.credentials(time.time()), options=options)
         self._stub = EngineServiceStub(self._channel)
 
     @classmethod
     def connect(
-        cls, address: str = "", *, home: str | Path | None = None, token_file: str | Path | None = None
+        cls,
+        address: str = "",
+        *,
+        home: str | Path | None = None,
+        token_file: str | Path | None = None,
+        tls: ClientTls | None = None,
+        plaintext: bool = False,
     ) -> Self:
         """
         Make a client of a running engine.
 
         Args:
-            address: ``HOST:PORT`` on loopback, or ``unix:PATH``; empty for the engine of a home.
+            address: ``HOST:PORT``, ``tls://HOST:PORT`` or ``unix:PATH``; empty for the engine of a home.
             home: The engine's home; None for ``AIRSCREW_HOME`` or the user's.
             token_file: Holds the token for a port; None for the one in the home.
+            tls: What is shown and trusted; None for plain text, unless the address says ``tls://``.
+            plaintext: Whether the token may go beyond this machine in plain text.
 
         Raises:
             ApiError: ``unavailable``: there is no engine; start one with ``airscrew serve``.
-            UsageError: The address or the token file is not valid.
+            UsageError: The address, the token file or a certificate is no good.
         """
         settings = load_settings(overrides={"home": str(home) if home else None})
         if not address:
             return cls(socket_beside(settings.store_file))
-        return cls(parse_address(address), token_file=Path(token_file) if token_file else settings.token_path)
+        token = Path(token_file) if token_file else settings.token_path
+        return cls(parse_address(address), token_file=token, tls=tls, plaintext=plaintext)
 
     def __enter__(self) -> Self:
         return self
@@ -217,7 +241,7 @@ class Client:
         try:
             return call(request, timeout=aio.CALL_SECONDS, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise api_error(error, str(self.address)) from error
+            raise api_error(error, self._where) from error
 
     def _read(
         self,
@@ -233,7 +257,7 @@ class Client:
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise TimeoutError(f"not over after {timeout_seconds} s") from error
-            raise api_error(error, str(self.address)) from error
+            raise api_error(error, self._where) from error
         finally:
             answers.cancel()
 

@@ -149,14 +149,14 @@ async def _watched(
 
     observer = Observer(core, membership)
     is_certain = (lambda: True) if membership is None else (lambda: membership.is_certain)
-    instruments.look = observer.look
+    instruments.looks.append(observer.look)
     try:
         async with running_beside(
             store_look=look_at_store(instruments.vitals, store, is_certain), ledger_look=observer.look_at_ledger()
         ):
             yield
     finally:
-        instruments.look = tuple
+        instruments.looks.remove(observer.look)
 
 
 def _describe_member(random: Random) -> Member:

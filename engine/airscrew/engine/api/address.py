@@ -1,8 +1,8 @@
 """
-Where an engine listens and is found: a Unix socket beside its store, or a port on loopback with a token.
+Where an engine listens and is found: a Unix socket beside its store, or a port with a token.
 
 Guarantees: a socket lies in a folder of mode 0700 that is ours; a path that is too long for a socket leads, by a
-symbolic link, to a short one in a private folder; a token file has mode 0600. Nothing leads beyond this machine.
+symbolic link, to a short one in a private folder; a token file is nobody else's to read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,10 @@ SOCKET_PATH_LIMIT = 107
 """Bytes that a Unix socket's address holds on Linux."""
 
 _PRIVATE = 0o700
+_OPEN_TO_OTHERS = 0o037
+"""What a token file may not allow: a group may read it, as that of a mounted secret does."""
+
+_TLS = "tls://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +44,35 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
-    """A port on loopback; 0 for any free one."""
+    """
+    A port; 0 for any free one.
+
+    Attributes:
+        host: A name or an address.
+        port: Its number.
+        tls: Whether it was named as one that speaks TLS.
+    """
 
     host: str
     port: int
+    tls: bool = False
+
+    @property
+    def endpoint(self) -> str:
+        """``HOST:PORT``."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody beyond this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @override
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{_TLS}{self.endpoint}" if self.tls else self.endpoint
 
 
 Address = UnixAddress | TcpAddress
@@ -54,7 +80,7 @@ Address = UnixAddress | TcpAddress
 
 def parse_address(text: str) -> Address:
     """
-    Read ``unix:PATH`` or ``HOST:PORT`` with a host on loopback.
+    Read ``unix:PATH``, ``HOST:PORT`` or ``tls://HOST:PORT``.
 
     Raises:
         UsageError: It is neither.
@@ -62,10 +88,10 @@ def parse_address(text: str) -> Address:
     if text.startswith("unix:"):
         return UnixAddress(Path(text.removeprefix("unix:").removeprefix("//")).absolute())
     try:
-        host, port = split_port(text)
+        host, port = split_port(text.removeprefix(_TLS))
     except UsageError as error:
         raise UsageError(f"{error}, or unix:PATH") from None
-    return TcpAddress(_checked_loopback(host, text), port)
+    return TcpAddress("127.0.0.1" if host == "localhost" else host, port, tls=text.startswith(_TLS))
 
 
 def split_port(text: str) -> tuple[str, int]:
@@ -77,20 +103,9 @@ def split_port(text: str) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
+    if not colon or not host or "/" in host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
         raise UsageError(f"address {text!r} is not valid: use HOST:PORT, as 127.0.0.1:8787")
     return host, int(port)
-
-
-def _checked_loopback(host: str, text: str) -> str:
-    if host == "localhost":
-        return "127.0.0.1"
-    try:
-        if ipaddress.ip_address(host).is_loopback:
-            return host
-    except ValueError:
-        pass
-    raise UsageError(f"address {text!r} is not on this machine: without TLS only loopback is served, as 127.0.0.1:8787")
 
 
 def socket_beside(store: Path) -> UnixAddress:
@@ -185,20 +200,39 @@ def make_token(file: Path) -> str:
     Read the token that clients must show, after making the file, mode 0600, if it is not there.
 
     Raises:
+        UsageError: The file is open to others, empty, or cannot be read or made.
+    """
+    if not file.exists():
+        try:
+            _write_token(file)
+        except OSError as error:
+            raise UsageError(f"token file {file} cannot be made: {error.strerror}") from error
+    return read_own_token(file)
+
+
+def read_own_token(file: Path) -> str:
+    """
+    Read the token that clients must show.
+
+    Raises:
         UsageError: The file is open to others, empty or cannot be read.
     """
+    token = read_token(file)
+    if stat.S_IMODE(file.stat().st_mode) & _OPEN_TO_OTHERS:
+        raise UsageError(f"token file {file} is open to other users: chmod 600 {file}")
+    return token
+
+
+def _write_token(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-        stream.write(secrets.token_urlsafe(32) + "\n")
     try:
-        os.link(draft, file)
-    except FileExistsError:
-        if stat.S_IMODE(file.stat().st_mode) & 0o077:
-            raise UsageError(f"token file {file} is open to other users: chmod 600 {file}") from None
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+            stream.write(secrets.token_urlsafe(32) + "\n")
+        with suppress(FileExistsError):
+            os.link(draft, file)
     finally:
-        draft.unlink()
-    return read_token(file)
+        draft.unlink(missing_ok=True)
 
 
 def read_token(file: Path) -> str:

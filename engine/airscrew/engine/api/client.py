@@ -2,15 +2,17 @@
 An engine in another process as an ``EngineApi``: what holds one cannot tell it from the engine itself.
 
 Guarantees: one channel, kept for the client's life and watched over by keep-alives; every unary call has a deadline;
-every failure is an ``ApiError`` with the code that the engine gave, or ``unavailable`` when it may be asked again. A_co
-token is sent over loopback alone.
+every failure is an ``ApiError`` with the code that the engine gave, or ``unavailable`` when it may be asked again. A
+token is sent over loopback or TLS alone, unless the caller says otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
 import builtins
+import time
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
@@ -36,7 +38,9 @@ from airscrew.engine.api.model import (
     SubmitReply,
     SubmitRequest,
 )
+from airscrew.engine.api.tls import ClientTls
 from airscrew.engine.api.wire import decode, encode
+from airscrew.idl.errors import UsageError
 from airscrew.idl.proto.service.v1 import service_pb2 as pb
 from airscrew.idl.proto.service.v1.service_pb2_grpc import EngineServiceStub
 
@@ -62,8 +66,8 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.default_authority", "airscrew"),
 )
+_PLAIN_OPTIONS = (*OPTIONS, ("grpc.default_authority", "airscrew"))
 
 
 def target(address: Address) -> str:
@@ -74,11 +78,42 @@ def target(address: Address) -> str:
         ApiError: ``unavailable``: there is no socket.
     """
     if not isinstance(address, UnixAddress):
-        return str(addresses.parse_address(str(address)))
+        return address.endpoint
     path = addresses.find_socket(address)
     if path is None:
         raise ApiError("unavailable", f"no engine answers at {address}: there is no socket")
     return f"unix:{path}"
+
+
+def secured(address: Address, tls: ClientTls | None, *, plaintext: bool) -> ClientTls | None:
+    """
+    Say how to speak to an address: by TLS when that is asked for; None for plain text.
+
+    Raises:
+        UsageError: It is beyond this machine, and plain text was not asked for.
+    """
+    if isinstance(address, UnixAddress):
+        return None
+    if tls is not None or address.tls:
+        return tls or ClientTls()
+    if address.is_loopback or plaintext:
+        return None
+    raise UsageError(
+        f"address {address} is not on this machine: use TLS, by tls://{address} or --ca FILE; --plaintext is for a way "
+        "that nobody else can listen on"
+    )
+
+
+def channel_options(tls: ClientTls | None) -> tuple[tuple[str, str | int], ...]:
+    """Return the options of a channel."""
+    if tls is None:
+        return _PLAIN_OPTIONS
+    return (*OPTIONS, ("grpc.ssl_target_name_override", tls.server_name)) if tls.server_name else OPTIONS
+
+
+def shown(address: Address, tls: ClientTls | None) -> str:
+    """Return an address as it is told to people."""
+    return str(address) if isinstance(address, UnixAddress) or tls is None else str(replace(address, tls=True))
 
 
 def metadata(address: Address, token_file: Path | None) -> Metadata:
@@ -129,29 +164,39 @@ class _Stream(Protocol[Q_contra, A_co]):
     def __call__(self, request: Q_contra, /, *, metadata: Metadata) -> _Answers[A_co]: ...
 
 
-def connect(address: Address | str, token_file: Path | None = None) -> EngineClient:
+def connect(
+    address: Address | str, token_file: Path | None = None, *, tls: ClientTls | None = None, plaintext: bool = False
+) -> EngineClient:
     """
     Make a client; it connects with its first call and is closed by ``async with`` or ``close``.
 
     Args:
-        address: A Unix socket or a port on loopback.
+        address: A Unix socket or a port.
         token_file: Holds the token that a port asks for.
+        tls: What is shown and trusted; None for plain text, unless the address says ``tls://``.
+        plaintext: Whether the token may go beyond this machine in plain text.
 
     Raises:
-        UsageError: The address or the token file is not valid.
+        UsageError: The address, the token file or a certificate is no good.
         ApiError: ``unavailable``: there is no socket.
     """
     where = addresses.parse_address(address) if isinstance(address, str) else address
-    return EngineClient(where, metadata(where, token_file))
+    secure = secured(where, tls, plaintext=plaintext)
+    return EngineClient(where, metadata(where, token_file), secure)
 
 
 class EngineClient(EngineApi):
     """An ``EngineApi`` over gRPC; belongs to the loop that it was made on."""
 
-    def __init__(self, address: Address, metadata: Metadata = ()) -> None:
+    def __init__(self, address: Address, metadata: Metadata = (), tls: ClientTls | None = None) -> None:
         self.address = address
         self._metadata = metadata
-        self._channel = grpc.aio.insecure_channel(target(address), options=OPTIONS)
+        self._where = shown(address, tls)
+        options = channel_options(tls)
+        if tls is None:
+            self._channel = grpc.aio.insecure_channel(target(address), options=options)
+        else:
+            self._channel = grpc.aio.secure_channel(target(address), tls.credentials(time.time()), options=options)
         self._stub = EngineServiceStub(self._channel)
         self._is_closed = False
 
@@ -232,7 +277,7 @@ class EngineClient(EngineApi):
         try:
             return await call(request, timeout=seconds, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
-            raise api_error(error, str(self.address)) from error
+            raise api_error(error, self._where) from error
         except asyncio.CancelledError as error:
             self._explain_closing(error)
             raise
@@ -243,7 +288,7 @@ class EngineClient(EngineApi):
             async for message in stream:
                 yield message
         except grpc.aio.AioRpcError as error:
-            raise api_error(error, str(self.address)) from error
+            raise api_error(error, self._where) from error
         except asyncio.CancelledError as error:
             self._explain_closing(error)
             raise

@@ -88,13 +88,22 @@ def api_error(failure: RpcFailure, address: str) -> ApiError:
     code = _CODES.get(failure.code(), "failed")
     match failure.code():
         case grpc.StatusCode.UNAVAILABLE:
-            return ApiError(code, f"no engine answers at {address}: {details}")
+            return ApiError(code, f"no engine answers at {address}: {details}{_hint(address, details)}")
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return ApiError(code, f"the engine at {address} did not answer in time; ask again")
         case grpc.StatusCode.UNIMPLEMENTED:
             return ApiError(code, f"the engine at {address} is of another version: {details}")
         case _:
             return ApiError(code, details)
+
+
+def _hint(address: str, details: str) -> str:
+    """Say what may be wrong with a connection that was made, and ended at once without a word."""
+    if not any(words in details for words in ("Socket closed", "handshak", "Unwrap failed", "Connection reset")):
+        return ""
+    if address.startswith("tls://"):
+        return "; it may not speak TLS, or want a certificate that it trusts: --cert and --key"
+    return "; it may speak TLS: --ca FILE"
 
 
 def _sent_code(metadata: object) -> str:

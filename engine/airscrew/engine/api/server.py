@@ -1,9 +1,10 @@
 """
-Any ``EngineApi`` as a gRPC service on a Unix socket or on loopback.
+Any ``EngineApi`` as a gRPC service on a Unix socket or on a port.
 
-Guarantees: nothing is served beyond this machine; on a port every call but the health service's shows the token; every
-refusal has a status that fits (``codes``); no call takes longer than its caller waits, nor than ``CALL_SECONDS``; when
-the server stops, calls under way are answered and streams end with UNAVAILABLE: their readers go on elsewhere.
+Guarantees: nothing is served beyond this machine without TLS, nor on a port to whom does not show the token (the health
+service apart), unless ``Port`` says so; every refusal has a status that fits (``codes``); no call takes longer than its
+caller waits, nor than ``CALL_SECONDS``; when the server stops, calls under way are answered and streams end with
+UNAVAILABLE: their readers go on elsewhere.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hmac
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
@@ -27,6 +29,7 @@ from airscrew.engine.api.address import Address, TcpAddress, UnixAddress
 from airscrew.engine.api.codes import CODE_HEADER, header_text, status_of
 from airscrew.engine.api.health import Health
 from airscrew.engine.api.model import ApiError, EngineApi
+from airscrew.engine.api.tls import ServerTls, stamp_of
 from airscrew.idl.errors import UsageError
 from airscrew.idl.proto.service.v1 import service_pb2
 
@@ -60,9 +63,31 @@ OPTIONS = (
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """
+    How a port is guarded, beside the token.
+
+    Attributes:
+        tls: What it shows; None for plain text.
+        allow_plaintext: Whether it may be beyond this machine without TLS.
+        allow_anonymous: Whether no token is asked for.
+    """
+
+    tls: ServerTls | None = None
+    allow_plaintext: bool = False
+    allow_anonymous: bool = False
+
+
 @asynccontextmanager
 async def serving(
-    api: EngineApi, address: Address, info: ServerInfo, *, token_file: Path | None = None, grace_seconds: float = 5.0
+    api: EngineApi,
+    address: Address,
+    info: ServerInfo,
+    *,
+    token_file: Path | None = None,
+    port: Port | None = None,
+    grace_seconds: float = 5.0,
 ) -> AsyncGenerator[Address]:
     """
     Serve an engine for as long as the context is open.
@@ -72,6 +97,7 @@ async def serving(
         address: Where; port 0 takes a free one.
         info: Which engine this is.
         token_file: Holds what clients must show; made when absent; needed for a port.
+        port: How a port is guarded beside that.
         grace_seconds: How long calls under way may take once the context is left.
 
     Yields:
@@ -80,7 +106,8 @@ async def serving(
     Raises:
         UsageError: The address cannot be served.
     """
-    token = _token(address, token_file)
+    port = port or Port()
+    token = _token(address, token_file, port)
     server = grpc.aio.server(interceptors=[_TokenCheck(token)] if token else [], options=OPTIONS)
     dispatch, health = _Dispatch(), Health((SERVICE,))
     server.add_generic_rpc_handlers(
@@ -89,7 +116,7 @@ async def serving(
             grpc.method_handlers_generic_handler(health.SERVICE, dispatch.health_handlers(health)),
         )
     )
-    bound = _bind(server, address)
+    bound = _bind(server, address, port)
     await server.start()
     if isinstance(address, UnixAddress):
         (addresses.find_socket(address) or address.path).chmod(0o600)
@@ -101,31 +128,77 @@ async def serving(
         await server.stop(grace_seconds)
 
 
-def _token(address: Address, token_file: Path | None) -> str:
-    if isinstance(address, UnixAddress):
-        return ""
+def _token(address: Address, token_file: Path | None, port: Port) -> _Token | None:
+    if isinstance(address, UnixAddress) or port.allow_anonymous:
+        return None
     if token_file is None:
         raise UsageError(f"to listen on {address} a token file is needed")
-    return addresses.make_token(token_file)
+    return _Token(token_file, addresses.make_token(token_file))
 
 
-def _bind(server: grpc.aio.Server, address: Address) -> Address:
+def check_guarded(address: Address, port: Port) -> None:
+    """
+    See whether an address may be served.
+
+    Raises:
+        UsageError: It is beyond this machine and in plain text, and that is not allowed.
+    """
+    if isinstance(address, TcpAddress) and not (address.is_loopback or port.tls or port.allow_plaintext):
+        raise UsageError(
+            f"address {address} is not on this machine: without TLS only loopback is served, as 127.0.0.1:8787; set "
+            "api.certificate and api.key"
+        )
+
+
+def _bind(server: grpc.aio.Server, address: Address, port: Port) -> Address:
     """Take the address; the server reports what it cannot take as RuntimeError."""
+    check_guarded(address, port)
+    credentials = port.tls.credentials() if port.tls is not None else None
     try:
         if isinstance(address, UnixAddress):
             server.add_insecure_port(f"unix:{addresses.prepare_socket(address)}")
             return address
-        checked = addresses.parse_address(str(address))
-        return TcpAddress(address.host, server.add_insecure_port(str(checked)))
+        if credentials is not None:
+            return TcpAddress(address.host, server.add_secure_port(address.endpoint, credentials), tls=True)
+        return TcpAddress(address.host, server.add_insecure_port(address.endpoint))
     except RuntimeError as error:
         raise UsageError(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
+
+
+@dataclass(slots=True)
+class _Token:
+    """
+    The token that clients show; read again when its file has changed.
+
+    Attributes:
+        file: Where it is.
+        value: As it was last read.
+    """
+
+    file: Path
+    value: str
+    _stamp: tuple[int, int, int] = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        self._stamp = stamp_of(self.file)
+
+    def is_shown(self, text: str) -> bool:
+        """Tell whether a header shows it."""
+        stamp = stamp_of(self.file)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self.value = addresses.read_own_token(self.file)
+            except UsageError as error:
+                _log.warning("the token that is asked for stays as it was", extra={"why": str(error)})
+        return hmac.compare_digest(text.encode(), f"Bearer {self.value}".encode())
 
 
 class _TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio has no types
     """Lets through what shows the token, and the health service."""
 
-    def __init__(self, token: str) -> None:
-        self._expected = f"Bearer {token}".encode()
+    def __init__(self, token: _Token) -> None:
+        self._token = token
         self._refuse: Handler = grpc.unary_unary_rpc_method_handler(_refuse)
 
     @override
@@ -135,7 +208,7 @@ class _TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio h
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
         shown = next((value for key, value in handler_call_details.invocation_metadata if key == "authorization"), "")
-        if hmac.compare_digest(str(shown).encode(), self._expected):
+        if self._token.is_shown(str(shown)):
             return await continuation(handler_call_details)
         if handler_call_details.method.startswith(f"/{Health.SERVICE}/"):
             return await continuation(handler_call_details)

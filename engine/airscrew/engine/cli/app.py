@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from airscrew.engine.api.model import EngineApi
+    from airscrew.engine.api.tls import ClientTls
     from airscrew.engine.config import EngineSettings, WorkScope
     from airscrew.engine.vitals import Instruments
 
@@ -72,7 +73,8 @@ class App:
         open_viewer: See ``OpenViewer``.
         environment: The process's variables.
         now: The wall clock.
-        reach: The root's options: ``home``, ``config``, ``server``, ``token_file``; a command's own come over them.
+        reach: The root's options by name, as ``home`` and ``server``; a command's own come over them.
+        plaintext: Whether the token may go to another machine without TLS.
     """
 
     open_engine: OpenEngine = real_open_engine
@@ -80,6 +82,7 @@ class App:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     now: Callable[[], float] = time.time
     reach: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    plaintext: bool = False
 
     def settings(self, **overrides: object) -> EngineSettings:
         """
@@ -96,9 +99,31 @@ class App:
     @property
     def server(self) -> str:
         """The engine to talk to instead of the store's; empty for none."""
-        return self.reach.get("server") or self.environment.get("AIRSCREW_SERVER", "")
+        return self._named("server")
+
+    @property
+    def is_plaintext(self) -> bool:
+        """Whether the token may go to another machine without TLS."""
+        return self.plaintext or self.environment.get("AIRSCREW_PLAINTEXT", "").lower() in {"1", "true", "yes", "on"}
+
+    def tls(self) -> ClientTls | None:
+        """Return what is shown to and trusted of ``server``; None when nothing says TLS."""
+        from airscrew.engine.api.tls import ClientTls
+
+        ca, cert, key, name = (self._named(one) for one in ("ca", "cert", "key", "server_name"))
+        if not (ca or cert or key or name):
+            return None
+        return ClientTls(
+            ca=Path(ca) if ca else None,
+            certificate=Path(cert) if cert else None,
+            key=Path(key) if key else None,
+            server_name=name,
+        )
+
+    def _named(self, option: str) -> str:
+        return self.reach.get(option) or self.environment.get(f"AIRSCREW_{option.upper()}", "")
 
     def token_file(self, settings: EngineSettings) -> Path:
         """Return the file that holds the token for ``server``."""
-        named = self.reach.get("token_file") or self.environment.get("AIRSCREW_TOKEN_FILE")
+        named = self._named("token_file")
         return Path(named) if named else settings.token_path

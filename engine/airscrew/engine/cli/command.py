@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from airscrew.engine.cli.app import App
 
-REACH = ("home", "config", "server", "token_file")
+REACH = ("home", "config", "server", "token_file", "ca", "cert", "key", "server_name")
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -20,7 +20,7 @@ def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 
 class Command(click.Command):
-    """A command that also takes ``--home``, ``--config``, ``--server`` and ``--token-file``."""
+    """A command that also takes the root's options: ``--home``, ``--server`` and so on."""
 
     @override
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

@@ -84,8 +84,13 @@ def _nearest(name: str) -> str:
 @click.option("--config", metavar="FILE", help="Settings in YAML or JSON (AIRSCREW_CONFIG).")
 @click.option("--server", metavar="HOST:PORT", help="Talk to this engine instead (AIRSCREW_SERVER).")
 @click.option("--token-file", metavar="FILE", help="The token for --server (AIRSCREW_TOKEN_FILE).")
+@click.option("--ca", metavar="FILE", help="Who vouches for --server: speak TLS (AIRSCREW_CA).")
+@click.option("--cert", metavar="FILE", help="The certificate to show to --server (AIRSCREW_CERT).")
+@click.option("--key", metavar="FILE", help="The key of it (AIRSCREW_KEY).")
+@click.option("--server-name", metavar="NAME", help="What --server's certificate says (AIRSCREW_SERVER_NAME).")
+@click.option("--plaintext", is_flag=True, help="Send the token to another machine without TLS (AIRSCREW_PLAINTEXT).")
 @click.pass_obj
-def cli(app: App, home: str | None, config: str | None, server: str | None, token_file: str | None) -> None:
+def cli(app: App, /, *, plaintext: bool, **reach: str | None) -> None:
     """
     Run Flyte task templates: lose nothing, start nothing twice.
 
@@ -94,7 +99,8 @@ def cli(app: App, home: str | None, config: str | None, server: str | None, toke
     airscrew run TEMPLATE --input x=3   a serialized template
     airscrew list                       what runs, and what ran
     """  # noqa: D301 - click reads the character itself
-    app.reach.update(home=home, config=config, server=server, token_file=token_file)
+    app.reach.update(reach)
+    app.plaintext = plaintext
 
 
 def run(arguments: Sequence[str], app: App | None = None) -> int:

@@ -123,9 +123,9 @@ async def _remote(app: App, settings: EngineSettings, stack: AsyncExitStack) -> 
         return None
     from airscrew.engine.api.client import connect
 
-    token = app.token_file(settings) if app.server else None
+    token, tls = (app.token_file(settings), app.tls()) if app.server else (None, None)
     try:
-        client = await stack.enter_async_context(connect(address, token))
+        client = await stack.enter_async_context(connect(address, token, tls=tls, plaintext=app.is_plaintext))
         await client.info(timeout_seconds=ANSWER_SECONDS)
     except ApiError as error:
         if error.code == "unavailable" and not app.server:

@@ -7,6 +7,7 @@ pen, the nearest known one. Nothing here MUST open a store, or know an executor.
 
 from airscrew.engine.config.loading import default_home, find_file, load_settings, to_settings
 from airscrew.engine.config.settings import (
+    Api,
     EngineSettings,
     Health,
     Retention,
@@ -18,6 +19,7 @@ from airscrew.engine.config.settings import (
 )
 
 __all__ = [
+    "Api",
     "EngineSettings",
     "Health",
     "Retention",

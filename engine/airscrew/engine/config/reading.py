@@ -130,6 +130,10 @@ def check_values(settings: EngineSettings, source: str) -> None:
         raise UsageError(f"{source}: workers must be 1 or more")
     if settings.lease_seconds < SHORTEST_LEASE_SECONDS:
         raise UsageError(f"{source}: lease_seconds must be {SHORTEST_LEASE_SECONDS:g} or more")
+    if bool(settings.api.certificate) is not bool(settings.api.key):
+        raise UsageError(f"{source}: api.certificate and api.key belong together: set both, or neither")
+    if settings.api.client_ca and not settings.api.certificate:
+        raise UsageError(f"{source}: api.client_ca needs api.certificate and api.key")
     for provider in settings.secrets.providers:
         if provider not in PROVIDERS:
             known = ", ".join(sorted(PROVIDERS))

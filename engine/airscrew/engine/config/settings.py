@@ -73,6 +73,25 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     directory: str = "/etc/secrets"
 
 
+class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    How the port that ``serve`` listens on is guarded. The files are read again when they change.
+
+    Attributes:
+        certificate: What is shown to clients, in PEM, with those that vouch for it; empty for plain text.
+        key: The key of it.
+        client_ca: Who vouches for clients: set, they must show a certificate too.
+        allow_plaintext: Whether it may listen beyond this machine without TLS.
+        allow_anonymous: Whether clients need no token.
+    """
+
+    certificate: str = ""
+    key: str = ""
+    client_ca: str = ""
+    allow_plaintext: bool = False
+    allow_anonymous: bool = False
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     Where ``serve`` tells how it is.
@@ -104,8 +123,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         workers: How many executions are worked on at once.
         drain_seconds: How long calls under way may take once the engine is told to stop.
         lease_seconds: How long engines that share a store wait for one that is not heard of.
-        listen: ``HOST:PORT`` on loopback for ``serve``, beside the Unix socket; empty for the socket alone.
+        listen: ``HOST:PORT`` for ``serve``, beside the Unix socket; empty for the socket alone.
         token_file: Holds what clients on the port must show; empty for ``<home>/token``.
+        api: How that port is guarded.
         health: Where ``serve`` tells how it is.
     """
 
@@ -126,6 +146,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     lease_seconds: float = 15.0
     listen: str = ""
     token_file: str = ""
+    api: Api = Api()
     health: Health = Health()
 
     @property

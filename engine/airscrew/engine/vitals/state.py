@@ -89,12 +89,12 @@ class Instruments:
     Attributes:
         vitals: How it is.
         meters: Where it counts.
-        look: Tells how its gauges stand; called on its loop. Nothing before the engine is there.
+        looks: Tell how gauges stand; called on the engine's loop.
     """
 
     vitals: Vitals
     meters: Meters = NO_METERS
-    look: Callable[[], Iterable[Sample]] = field(default=tuple)
+    looks: list[Callable[[], Iterable[Sample]]] = field(default_factory=list[Callable[[], Iterable[Sample]]])
 
     def samples(self) -> Iterator[Sample]:
         """Tell how everything stands, with what is known before there is an engine; called on its loop."""
@@ -102,4 +102,5 @@ class Instruments:
         yield Sample(BUILD_INFO, 1.0, (version("airscrew"),))
         yield Sample(READY, float(vitals.ready().is_yes))
         yield Sample(STORE_UP, float(vitals.has_begun and not vitals.store_trouble))
-        yield from self.look()
+        for look in self.looks:
+            yield from look()

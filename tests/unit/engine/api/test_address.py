@@ -9,6 +9,8 @@ import pytest
 
 from airscrew.engine.api import address as addresses
 from airscrew.engine.api.address import TcpAddress, UnixAddress, parse_address
+from airscrew.engine.api.client import secured
+from airscrew.engine.api.tls import ClientTls
 from airscrew.idl.errors import UsageError
 
 
@@ -18,6 +20,9 @@ from airscrew.idl.errors import UsageError
         ("127.0.0.1:80", TcpAddress("127.0.0.1", 80)),
         ("localhost:0", TcpAddress("127.0.0.1", 0)),
         ("[::1]:8787", TcpAddress("::1", 8787)),
+        ("tls://10.0.0.1:80", TcpAddress("10.0.0.1", 80, tls=True)),
+        ("tls://[::1]:80", TcpAddress("::1", 80, tls=True)),
+        ("example.org:80", TcpAddress("example.org", 80)),
         ("unix:/a/b", UnixAddress(Path("/a/b"))),
         ("unix:///a/b", UnixAddress(Path("/a/b"))),
     ],
@@ -27,16 +32,26 @@ def test_an_address_is_read_and_written(text: str, address: addresses.Address) -
     assert parse_address(str(address)) == address
 
 
-@pytest.mark.parametrize("text", ["", "80", ":80", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000"])
+@pytest.mark.parametrize("text", ["", "80", ":80", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", "http://h:1"])
 def test_what_is_no_address_says_what_one_is(text: str) -> None:
     with pytest.raises(UsageError, match="is not valid: use HOST:PORT"):
         parse_address(text)
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0:1", "10.0.0.1:1", "[::]:1", "example.org:1", "127.0.0.1.example.org:1"])
-def test_a_host_beyond_this_machine_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="only loopback is served"):
-        parse_address(text)
+def test_a_host_beyond_this_machine_is_spoken_to_by_tls_alone_unless_that_is_said(text: str) -> None:
+    address = parse_address(text)
+
+    with pytest.raises(UsageError, match="is not on this machine: use TLS"):
+        secured(address, None, plaintext=False)
+    assert secured(address, None, plaintext=True) is None
+    assert secured(address, ClientTls(), plaintext=False) == ClientTls()
+    assert secured(parse_address(f"tls://{text}"), None, plaintext=False) == ClientTls()
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/a"])
+def test_this_machine_is_spoken_to_in_plain_text(text: str) -> None:
+    assert secured(parse_address(text), None, plaintext=False) is None
 
 
 def test_a_folder_that_others_can_enter_is_refused(tmp_path: Path) -> None:

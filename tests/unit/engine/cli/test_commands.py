@@ -317,7 +317,7 @@ def test_an_engine_that_cannot_be_reached_ends_with_3(airscrew: Airscrew, tmp_pa
 def test_a_server_beyond_this_machine_is_refused(airscrew: Airscrew) -> None:
     result = airscrew("--server", "example.org:80", "list")
 
-    assert (result.code, "without TLS only loopback" in result.err) == (2, True)
+    assert (result.code, "is not on this machine: use TLS" in result.err) == (2, True)
 
 
 def test_the_roots_options_may_follow_the_command(airscrew: Airscrew, opened: Opened, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ async def test_a_probe_is_answered_in_one_line(instruments: Instruments, ask: As
 
 async def test_metrics_are_told_from_what_was_counted_and_how_things_stand(instruments: Instruments, ask: Ask) -> None:
     instruments.meters.count(TURN_FAILURES, amount=3)
-    instruments.look = lambda: [Sample(QUEUE_DEPTH, 5)]
+    instruments.looks = [lambda: [Sample(QUEUE_DEPTH, 5)]]
 
     status, text = await ask("/metrics")
 
@@ -95,10 +95,10 @@ async def test_a_defect_in_a_gauge_fails_one_answer_alone(instruments: Instrumen
     def broken() -> Iterable[Sample]:
         raise KeyError("gauge")
 
-    instruments.look = broken
+    instruments.looks = [broken]
     assert (await ask("/metrics"))[0] == 500
 
-    instruments.look = tuple
+    instruments.looks = []
     assert (await ask("/metrics"))[0] == 200
 
 

@@ -71,7 +71,7 @@ def test_a_loop_that_stands_still_is_neither_alive_nor_ready(vitals: Vitals, tim
 
 
 def test_metrics_tell_of_an_engine_that_is_not_there_yet(vitals: Vitals) -> None:
-    instruments = Instruments(vitals=vitals, look=lambda: [Sample(QUEUE_DEPTH, 3)])
+    instruments = Instruments(vitals=vitals, looks=[lambda: [Sample(QUEUE_DEPTH, 3)]])
 
     before = {sample.metric.name: sample.value for sample in instruments.samples()}
     vitals.has_begun = True

@@ -14,7 +14,9 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from airscrew.engine.api.adapter import ServerInfo
     from airscrew.engine.api.address import Address
     from airscrew.engine.api.model import EngineApi
+    from airscrew.engine.api.server import Port
     from airscrew.engine.cli.app import App
     from airscrew.engine.config import EngineSettings
+    from airscrew.engine.metrics import Sample
     from airscrew.engine.vitals import Instruments
 
 IDLE_SECONDS = 10.0
@@ -40,7 +44,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 
 @click.command(cls=Command)
-@click.option("--listen", metavar="HOST:PORT", help="Also listen on this port of loopback; clients show the token.")
+@click.option("--listen", metavar="HOST:PORT", help="Also listen on this port; clients show the token.")
 @click.option("--health", metavar="HOST:PORT", help="Answer probes and tell metrics here, over plain HTTP.")
 @click.option("--until-idle", is_flag=True, help="End once nothing is active.")
 @click.option(
@@ -69,14 +73,14 @@ def serve(app: App, listen: str | None, health: str | None, until_idle: bool, pr
 async def _serve(app: App, settings: EngineSettings, *, until_idle: bool) -> None:
     import msgspec
 
-    from airscrew.engine.api.address import parse_address, socket_beside
+    from airscrew.engine.api.address import socket_beside
     from airscrew.engine.cli.exits import leaf
     from airscrew.engine.cli.follow import signals
     from airscrew.engine.cli.log import show_warnings
     from airscrew.state.beside import running_beside
 
     show_warnings()
-    port = parse_address(settings.listen) if settings.listen else None
+    port = _port(settings) if settings.listen else None
     where = str(socket_beside(settings.store_file))
     settings = msgspec.structs.replace(settings, listen="")
     stop = _Stop()
@@ -88,7 +92,8 @@ async def _serve(app: App, settings: EngineSettings, *, until_idle: bool) -> Non
         if api is None:
             return
         if port is not None:
-            where += await _listen(api, port, settings, stack)
+            instruments.looks.append(partial(_certificate, port[1]))
+            where += await _listen(api, *port, settings, stack)
         instruments.vitals.has_begun = True
         click.echo(f"airscrew: serving on {where}", err=True)
         try:
@@ -198,13 +203,42 @@ def _why_waiting(error: Exception) -> str:
     return one_line(cause)
 
 
-async def _listen(api: EngineApi, port: Address, settings: EngineSettings, stack: AsyncExitStack) -> str:
+def _port(settings: EngineSettings) -> tuple[Address, Port]:
+    """
+    Return the port to listen on, and how it is guarded, after a look at all of it.
+
+    Raises:
+        UsageError: It cannot be served so.
+    """
+    from airscrew.engine.api.address import parse_address
+    from airscrew.engine.api.server import Port, check_guarded
+    from airscrew.engine.api.tls import ServerTls
+
+    address, guard, tls = parse_address(settings.listen), settings.api, None
+    if guard.certificate:
+        authority = Path(guard.client_ca) if guard.client_ca else None
+        tls = ServerTls(Path(guard.certificate), Path(guard.key), authority, time.time)
+        tls.credentials()
+    port = Port(tls=tls, allow_plaintext=guard.allow_plaintext, allow_anonymous=guard.allow_anonymous)
+    check_guarded(address, port)
+    return address, port
+
+
+async def _listen(api: EngineApi, address: Address, port: Port, settings: EngineSettings, stack: AsyncExitStack) -> str:
     """Serve a port too, and say so for people."""
     from airscrew.engine.api.server import serving
 
-    server = serving(api, port, own_info(settings), token_file=settings.token_path)
+    server = serving(api, address, own_info(settings), token_file=settings.token_path, port=port)
     bound = await stack.enter_async_context(server)
-    return f" and {bound} (token: {settings.token_path})"
+    return f" and {bound}" + ("" if port.allow_anonymous else f" (token: {settings.token_path})")
+
+
+def _certificate(port: Port) -> list[Sample]:
+    """Tell when the certificate ends that is served."""
+    from airscrew.engine.metrics import Sample
+    from airscrew.engine.metrics.names import CERTIFICATE_EXPIRY
+
+    return [] if port.tls is None else [Sample(CERTIFICATE_EXPIRY, port.tls.ends, ("api",))]
 
 
 def own_info(settings: EngineSettings) -> ServerInfo:
