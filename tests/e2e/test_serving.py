@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -185,3 +186,18 @@ def test_a_certificate_that_has_expired_is_named_before_anything_begins(user: Us
 
     assert error.startswith(f"certificate {old.cert} has expired on ")
     assert not user.home.exists()
+
+
+def test_each_line_of_the_log_is_an_object_where_that_is_asked_for(user: User, tmp_path: Path) -> None:
+    user.variables |= {"AIRSCREW_LOG_FORMAT": "json", "AIRSCREW_LOG_LEVEL": "info"}
+    engine = user.start("serve")
+    engine.says('"message": "serving"')
+
+    user.run("run", echo(tmp_path / "echo.json", {"x": "INTEGER"}), "--input", "x=3", "--name", "one")
+    engine.says('"phase": "Success"')
+    engine.signal(signal.SIGTERM)
+    told = [json.loads(line) for line in engine.wait().err.splitlines()]
+
+    phases = [one for one in told if one["message"] == "phase"]
+    assert phases[-1].items() >= {"execution": "default/one", "phase": "Success", "level": "info"}.items()
+    assert told[-1]["message"] == "draining"

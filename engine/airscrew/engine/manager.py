@@ -28,6 +28,7 @@ from airscrew.engine.data.secrets import open_secrets
 from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.hosting import executor_view
+from airscrew.engine.logs import masking
 from airscrew.engine.machine import Policy
 from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.outbox import FileSink, LogSink, Sink
@@ -97,6 +98,7 @@ async def open_engine(
             stack.push_async_callback(_close, found)
         found.check_conflicts()
         data = await make_data(settings, store, stack, random)
+        stack.enter_context(masking(data.secrets.redactor.redact))
         parts = make_parts(settings, store, found, data, clock=clock, random=random, work=work)
         parts = replace(parts, membership=membership, meters=meters)
         core = await stack.enter_async_context(open_core(parts))

@@ -1,47 +1,61 @@
 """
-What the engine's own log says to people: its warnings and errors, a line each, on stderr.
-
-Messages are constant and their fields follow in brackets; what takes more than a line is shown with ``AIRSCREW_DEBUG``.
+What is said on stderr: the engine's log, and what a command that serves has to tell, in one form.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from typing_extensions import override
+import click
 
-_OWN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", None, None))) | {"message", "asctime", "taskName"}
-_MAX_FIELD = 300
+from airscrew.engine.logs import LineHandler, line_handler
 
-
-class StderrHandler(logging.Handler):
-    """Writes each record as a line."""
-
-    @override
-    def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(f"airscrew: {record.levelname.lower()}: {line(record)}\n")
-        sys.stderr.flush()
-
-
-def line(record: logging.LogRecord) -> str:
-    """Write a record in one line: its message, its fields, and the error that it carries."""
-    debugging = bool(os.environ.get("AIRSCREW_DEBUG"))
-    fields = {name: value for name, value in vars(record).items() if name not in _OWN}
-    shown = [f"{name}={_one_line(value)}" for name, value in fields.items() if debugging or "\n" not in str(value)]
-    if record.exc_info and record.exc_info[1] is not None:
-        shown.append(f"error={_one_line(repr(record.exc_info[1]))}")
-    return f"{record.getMessage()} ({', '.join(shown)})" if shown else record.getMessage()
-
-
-def _one_line(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= _MAX_FIELD or os.environ.get("AIRSCREW_DEBUG") else f"{text[:_MAX_FIELD]}…"
+if TYPE_CHECKING:
+    from airscrew.engine.config import Log
 
 
 def show_warnings() -> None:
     """Let the engine's warnings be seen; a second call changes nothing."""
-    logger = logging.getLogger("airscrew")
-    if not any(isinstance(handler, StderrHandler) for handler in logger.handlers):
-        logger.addHandler(StderrHandler(logging.WARNING))
+    if line_handler() is None:
+        logging.getLogger("airscrew").addHandler(LineHandler(logging.WARNING))
+
+
+def show_log(settings: Log) -> None:
+    """Let the log be seen as the settings say; as JSON also what others log, so that every line is an object."""
+    is_json = settings.format == "json"
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    own = logging.getLogger("airscrew")
+    own.setLevel(level)
+    place = logging.getLogger() if is_json else own
+    old = line_handler()
+    if old is not None:
+        own.removeHandler(old)
+        logging.getLogger().removeHandler(old)
+    place.addHandler(LineHandler(is_json=is_json))
+    logging.captureWarnings(is_json)
+
+
+def announce_failure(why: str) -> None:
+    """Say why a command ends."""
+    announce(f"error: {why}", "the command failed", {"why": why}, level=logging.ERROR)
+
+
+def announce(text: str, message: str, fields: Mapping[str, object] | None = None, *, level: int = logging.INFO) -> None:
+    """
+    Say something that is said whatever the log's level is.
+
+    Args:
+        text: For people.
+        message: For machines: always the same, with what differs in fields.
+        fields: For machines.
+        level: For machines.
+    """
+    handler = line_handler()
+    if handler is None or not handler.is_json:
+        click.echo(f"airscrew: {text}", err=True)
+        return
+    record = logging.LogRecord("airscrew.serve", level, __file__, 0, message, None, None)
+    vars(record).update(fields or {})
+    handler.handle(record)

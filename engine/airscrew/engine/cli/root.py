@@ -145,5 +145,7 @@ def _explain(error: Exception) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"airscrew: error: {message}", err=True)
+    from airscrew.engine.cli.log import announce_failure
+
+    announce_failure(message)
     return code

@@ -48,7 +48,7 @@ def load_settings(
     values: dict[str, object] = read_file(file) if file else {}
     values = checked(values, f"config {file}") if file else values
     values |= {key: _merged(values.get(key), value) for key, value in from_environment(variables).items()}
-    values |= {key: value for key, value in (overrides or {}).items() if value is not None}
+    values |= {key: _merged(values.get(key), value) for key, value in (overrides or {}).items() if value is not None}
     home = values.get("home") or default_home(variables)
     values["home"] = str(Path(str(home)).expanduser().absolute())
     return to_settings(values, f"config {file}" if file else "settings")

@@ -24,6 +24,8 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _AT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?")
 
 PROVIDERS = frozenset({"env", "file"})
+LOG_FORMATS = ("json", "text")
+LOG_LEVELS = ("debug", "error", "info", "warning")
 
 SHORTEST_LEASE_SECONDS = 3.0
 """A shorter one would be lost to a busy machine."""
@@ -134,10 +136,13 @@ def check_values(settings: EngineSettings, source: str) -> None:
         raise UsageError(f"{source}: api.certificate and api.key belong together: set both, or neither")
     if settings.api.client_ca and not settings.api.certificate:
         raise UsageError(f"{source}: api.client_ca needs api.certificate and api.key")
+    for key, word, known in (("format", settings.log.format, LOG_FORMATS), ("level", settings.log.level, LOG_LEVELS)):
+        if word not in known:
+            raise UsageError(f"{source}: log.{key} is {word!r}: it must be one of {', '.join(known)}")
     for provider in settings.secrets.providers:
         if provider not in PROVIDERS:
-            known = ", ".join(sorted(PROVIDERS))
-            raise UsageError(f"{source}: secrets.providers: {provider!r} is not known: one of {known}")
+            providers = ", ".join(sorted(PROVIDERS))
+            raise UsageError(f"{source}: secrets.providers: {provider!r} is not known: one of {providers}")
 
 
 def _numbers(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, float]]:

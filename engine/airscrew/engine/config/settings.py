@@ -103,6 +103,19 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     address: str = ""
 
 
+class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    How ``serve`` writes its log to stderr.
+
+    Attributes:
+        format: ``text`` for people, ``json`` for machines: an object a line.
+        level: From which level on: ``debug``, ``info``, ``warning`` or ``error``.
+    """
+
+    format: str = "text"
+    level: str = "warning"
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     All that an engine is told.
@@ -127,6 +140,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         token_file: Holds what clients on the port must show; empty for ``<home>/token``.
         api: How that port is guarded.
         health: Where ``serve`` tells how it is.
+        log: How it writes its log.
     """
 
     home: str
@@ -148,6 +162,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     token_file: str = ""
     api: Api = Api()
     health: Health = Health()
+    log: Log = Log()
 
     @property
     def home_path(self) -> Path:

@@ -8,6 +8,7 @@ asked again with longer and longer pauses; what no waiting can mend ends the com
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -46,6 +47,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 @click.command(cls=Command)
 @click.option("--listen", metavar="HOST:PORT", help="Also listen on this port; clients show the token.")
 @click.option("--health", metavar="HOST:PORT", help="Answer probes and tell metrics here, over plain HTTP.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="How to write the log.")
 @click.option("--until-idle", is_flag=True, help="End once nothing is active.")
 @click.option(
     "--process/--no-process",
@@ -54,7 +56,14 @@ LONGEST_PAUSE_SECONDS = 30.0
     help="Whether tasks may run as processes of this machine.",
 )
 @click.pass_obj
-def serve(app: App, listen: str | None, health: str | None, until_idle: bool, process_executor: bool | None) -> None:
+def serve(
+    app: App,
+    listen: str | None,
+    health: str | None,
+    log_format: str | None,
+    until_idle: bool,
+    process_executor: bool | None,
+) -> None:
     """
     Run the engine as a service.
 
@@ -63,10 +72,13 @@ def serve(app: App, listen: str | None, health: str | None, until_idle: bool, pr
     """
     import msgspec
 
-    settings = app.settings(listen=listen, process_executor=process_executor)
+    settings = app.settings(
+        listen=listen,
+        process_executor=process_executor,
+        health=None if health is None else {"address": health},
+        log=None if log_format is None else {"format": log_format},
+    )
     settings = msgspec.structs.replace(settings, process_executor=bool(settings.process_executor))
-    if health is not None:
-        settings = msgspec.structs.replace(settings, health=msgspec.structs.replace(settings.health, address=health))
     run_async(lambda: _serve(app, settings, until_idle=until_idle))
 
 
@@ -76,12 +88,12 @@ async def _serve(app: App, settings: EngineSettings, *, until_idle: bool) -> Non
     from airscrew.engine.api.address import socket_beside
     from airscrew.engine.cli.exits import leaf
     from airscrew.engine.cli.follow import signals
-    from airscrew.engine.cli.log import show_warnings
+    from airscrew.engine.cli.log import announce, show_log
     from airscrew.state.beside import running_beside
 
-    show_warnings()
+    show_log(settings.log)
     port = _port(settings) if settings.listen else None
-    where = str(socket_beside(settings.store_file))
+    where = {"socket": str(socket_beside(settings.store_file))}
     settings = msgspec.structs.replace(settings, listen="")
     stop = _Stop()
     async with AsyncExitStack() as stack:
@@ -93,16 +105,18 @@ async def _serve(app: App, settings: EngineSettings, *, until_idle: bool) -> Non
             return
         if port is not None:
             instruments.looks.append(partial(_certificate, port[1]))
-            where += await _listen(api, *port, settings, stack)
+            where |= await _listen(api, *port, settings, stack)
         instruments.vitals.has_begun = True
-        click.echo(f"airscrew: serving on {where}", err=True)
+        token = f" (token: {where['token_file']})" if "token_file" in where else ""
+        text = " and ".join(where[place] for place in ("socket", "listen") if place in where)
+        announce(f"serving on {text}{token}", "serving", where)
         try:
             await _until_told(api, stop, until_idle=until_idle)
         except BaseExceptionGroup as group:
             raise leaf(group) from None
         finally:
             instruments.vitals.is_draining = True
-        click.echo("airscrew: draining", err=True)
+        announce("draining", "draining")
 
 
 @dataclass(slots=True)
@@ -145,6 +159,7 @@ async def _instruments(settings: EngineSettings) -> AsyncIterator[Instruments]:
         yield Instruments(vitals=vitals)
         return
     from airscrew.engine.api.address import TcpAddress, split_port
+    from airscrew.engine.cli.log import announce
     from airscrew.engine.metrics import Recorder
     from airscrew.engine.vitals.beats import beat
     from airscrew.engine.vitals.server import serving_vitals
@@ -153,7 +168,8 @@ async def _instruments(settings: EngineSettings) -> AsyncIterator[Instruments]:
     host, port = split_port(settings.health.address)
     instruments = Instruments(vitals=vitals, meters=Recorder())
     async with serving_vitals(host, port, instruments) as bound, running_beside(beat=beat(instruments)):
-        click.echo(f"airscrew: health on http://{TcpAddress(host, bound)}", err=True)
+        where = f"http://{TcpAddress(host, bound)}"
+        announce(f"health on {where}", "health is told", {"address": where})
         yield instruments
 
 
@@ -161,6 +177,7 @@ async def _opened(
     app: App, settings: EngineSettings, stack: AsyncExitStack, stop: _Stop, instruments: Instruments
 ) -> EngineApi | None:
     """Open the engine, as often as it takes until its store lets us; None when told to stop first."""
+    from airscrew.engine.cli.log import announce
     from airscrew.engine.config import WorkScope
     from airscrew.state.errors import StoreError
 
@@ -181,7 +198,7 @@ async def _opened(
             stop.limit = None
         if instruments.vitals.waits_for != why:
             instruments.vitals.waits_for = why
-            click.echo(f"airscrew: waiting: {why}", err=True)
+            announce(f"waiting: {why}", "waiting for the store", {"why": why}, level=logging.WARNING)
         if await stop.wait(pause):
             return None
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -224,13 +241,15 @@ def _port(settings: EngineSettings) -> tuple[Address, Port]:
     return address, port
 
 
-async def _listen(api: EngineApi, address: Address, port: Port, settings: EngineSettings, stack: AsyncExitStack) -> str:
-    """Serve a port too, and say so for people."""
+async def _listen(
+    api: EngineApi, address: Address, port: Port, settings: EngineSettings, stack: AsyncExitStack
+) -> dict[str, str]:
+    """Serve a port too, and say where."""
     from airscrew.engine.api.server import serving
 
     server = serving(api, address, own_info(settings), token_file=settings.token_path, port=port)
     bound = await stack.enter_async_context(server)
-    return f" and {bound}" + ("" if port.allow_anonymous else f" (token: {settings.token_path})")
+    return {"listen": str(bound)} | ({} if port.allow_anonymous else {"token_file": str(settings.token_path)})
 
 
 def _certificate(port: Port) -> list[Sample]:
