@@ -276,6 +276,7 @@ class Rig:
             clock=self.clock,
             nonce=lambda: f"{random.getrandbits(64):016x}",
             is_stopping=lambda: self.stopping,
+            meters=self.meters,
         )
 
     def live(self, name: str = "a", **changes: object) -> Live:

@@ -319,6 +319,7 @@ def _make_controller(frame: _Frame, api: EngineService) -> Controller:
         clock=clock,
         nonce=lambda: f"{parts.random.getrandbits(64):016x}",
         is_stopping=lambda: frame.draining[0],
+        meters=parts.meters,
     )
     return Controller(
         store=parts.store,

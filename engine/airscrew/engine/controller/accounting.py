@@ -16,7 +16,7 @@ from airscrew.engine.controller.live import Live
 from airscrew.engine.errors import PermanentError, RetryableError
 from airscrew.engine.executor import NotStarted
 from airscrew.engine.metrics import Meters
-from airscrew.engine.metrics.names import CALL_ERRORS, CALL_SECONDS, ENDED, TIME
+from airscrew.engine.metrics.names import CALL_ERRORS, CALL_SECONDS, ENDED, TIME, TURN_SECONDS
 from airscrew.idl.phase import Phase
 from airscrew.state.records import Record, Stage
 
@@ -109,6 +109,7 @@ def end_turn(meters: Meters, account: Account, now: float) -> None:
     in_calls = min(live.in_calls, max(now - account.began, 0.0))
     if in_calls:
         meters.count(TIME, live.outside, amount=in_calls)
+    meters.observe(TURN_SECONDS, now - account.began)
     meters.count(TIME, "engine", amount=max(now - account.began - in_calls, 0.0))
     live.counted_to = now
     if record.ended_at and not account.was_over:

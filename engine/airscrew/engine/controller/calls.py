@@ -23,6 +23,7 @@ from airscrew.engine.controller.host import Host
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ownership import UNCERTAIN_SECONDS, Ownership, SoleOwner
 from airscrew.engine.controller.ports import ChildKeeper, DataPlane, TaskCache, place_of
+from airscrew.engine.controller.preparation import fetch_inputs, own_message
 from airscrew.engine.controller.redaction import redacted
 from airscrew.engine.errors import CorruptStateError, PermanentError, RetryableError, StateTooLargeError
 from airscrew.engine.executor import (
@@ -74,7 +75,6 @@ from airscrew.engine.metrics.names import ADOPTIONS
 from airscrew.idl.errors import ErrorKind, shorten
 from airscrew.idl.ids import ExecutionId
 from airscrew.idl.phase import Phase, TaskInfo
-from airscrew.idl.template import TaskTemplate
 from airscrew.state.records import NO_STATE, Request
 
 
@@ -367,36 +367,6 @@ class Calls:
             allocation=self.allocation,
             raw_state=raw_state(record) if has_state else None,
         )
-
-
-async def fetch_inputs(live: Live, context: AnyContext) -> None:
-    """
-    Read inputs that lie elsewhere before the executor is called: their storage may be away.
-
-    That must not make its start unknown.
-
-    The access keeps them, so the executor does not read them again.
-    """
-    uri = live.options.input_uri
-    if uri and not uri.startswith("data:"):
-        await context.data.read_inputs()
-
-
-def own_message(template: TaskTemplate, executor: AnyExecutor) -> object | None:
-    """
-    Decode ``template.custom`` into the executor's own message; None when it declares none.
-
-    Raises:
-        PermanentError: It does not decode; names field and message.
-    """
-    if executor.custom_message is None:
-        return None
-    from airscrew.idl.struct_fields import CustomFieldError, decode_custom
-
-    try:
-        return decode_custom(template.custom, executor.custom_message)
-    except CustomFieldError as error:
-        raise PermanentError(str(error), code="BadTaskSpecification") from error
 
 
 def _without_recorded(states: list[object], recorded: object, executor: AnyExecutor) -> list[object]:

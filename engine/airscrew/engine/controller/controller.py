@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from cachetools import LRUCache
 
 from airscrew.engine.clock import Clock
-from airscrew.engine.controller.accounting import begin_turn, end_turn
 from airscrew.engine.controller.answers import describe
 from airscrew.engine.controller.commit import SUBMIT, ExecutionGoneError
 from airscrew.engine.controller.inside import call_inside
@@ -33,7 +32,7 @@ from airscrew.engine.controller.shards import OpenShards
 from airscrew.engine.controller.turn import Dispatch, Turns, may_be_outside
 from airscrew.engine.machine import first_record
 from airscrew.engine.metrics import NO_METERS, Meters
-from airscrew.engine.metrics.names import TURN_FAILURES, TURN_SECONDS
+from airscrew.engine.metrics.names import TURN_FAILURES
 from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
 from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
@@ -79,7 +78,7 @@ class Controller:
         on_lost: Called with each execution under control that is another engine's from now on.
         shards: Which shards are worked on.
         workers: How many turns are taken at once.
-        meters: Where turns are counted.
+        meters: Where turns that fail are counted.
     """
 
     store: Store
@@ -227,10 +226,8 @@ class Controller:
         if not self.shards.is_open(execution.shard):
             self._requests.pop(execution, None)
             return
-        began = self.clock.monotonic()
         with self.shards.turn(execution.shard):
             await self._take_turn(execution)
-        self.meters.observe(TURN_SECONDS, self.clock.monotonic() - began)
 
     async def _take_turn(self, execution: ExecutionId) -> None:
         live: Live | None = None
@@ -239,7 +236,7 @@ class Controller:
             if live is None:
                 return
             self._hand_over_requests(live)
-            until = await self._counted(live) if self.meters.are_kept else await self.turns.take(live)
+            until = await self.turns.take(live)
         except ExecutionGoneError:
             self._forget(execution)
             self.queue.add(execution)  # its name may have been taken again, by one whose requests came to this turn
@@ -265,15 +262,6 @@ class Controller:
             self.on_done(live)
         elif until is not None:
             self.queue.add_after(execution, max(until - self.clock.now(), 0.0))
-
-    async def _counted(self, live: Live) -> float | None:
-        """Take a turn, and account for the time that it took and that went before it."""
-        if not live.outside:
-            live.outside = self.dispatch(live).outside
-        account = begin_turn(self.meters, live, self.clock.now())
-        until = await self.turns.take(live)
-        end_turn(self.meters, account, self.clock.now())
-        return until
 
     def _put_off(self, execution: ExecutionId) -> None:
         live = self._lives.get(execution)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from airscrew.engine.clock import Clock
+from airscrew.engine.controller.accounting import begin_turn, end_turn
 from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import Committer
 from airscrew.engine.controller.gates import Gate
@@ -39,6 +40,7 @@ from airscrew.engine.machine import (
     learn,
     next_action,
 )
+from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.state.records import Record, Stage
 
 STEPS_LIMIT = 1000
@@ -85,6 +87,7 @@ class Turns:
         nonce: Draws a random nonce.
         is_stopping: Whether no new start is to be made.
         owner: Whose executions they are.
+        meters: Where turns are counted.
     """
 
     calls: Calls
@@ -95,6 +98,7 @@ class Turns:
     nonce: Callable[[], str]
     is_stopping: Callable[[], bool]
     owner: Ownership = field(default_factory=SoleOwner)
+    meters: Meters = NO_METERS
 
     async def take(self, live: Live) -> float | None:
         """
@@ -106,6 +110,15 @@ class Turns:
         Raises:
             ShardLostError: It is another engine's.
         """
+        if not self.meters.are_kept:
+            return await self._take(live)
+        live.outside = live.outside or self.dispatch(live).outside
+        account = begin_turn(self.meters, live, self.clock.now())
+        until = await self._take(live)
+        end_turn(self.meters, account, self.clock.now())
+        return until
+
+    async def _take(self, live: Live) -> float | None:
         attempt, calls = live.record.attempt, 0
         for _ in range(STEPS_LIMIT):
             given = self.dispatch(live)
