@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from tests.support.engine_kit import Rig
 from tests.support.scripted import Count, Scripted, failure, success
@@ -47,7 +45,7 @@ def seen(recorder: Recorder, wanted: Metric, *labels: str) -> int:
 async def test_each_call_is_counted_with_how_long_it_took(recorder: Recorder) -> None:
     class Slow(Scripted):
         async def check_task_status(self, context: TaskContext[Count], state: Count) -> TaskStatus[Count]:
-            await asyncio.sleep(0.2)
+            await elapse(0.2)
             return await super().check_task_status(context, state)
 
     rig = Rig(executor=Slow(), meters=recorder)
@@ -188,7 +186,7 @@ class TestTime:
     async def test_a_call_is_time_outside_and_not_the_engines(self, recorder: Recorder) -> None:
         class Slow(Scripted):
             async def start_task(self, context: TaskContext[Count], template: object) -> TaskStatus[Count] | NotStarted:
-                await asyncio.sleep(3.0)
+                await elapse(3.0)
                 return await super().start_task(context, template)
 
         rig = Rig(executor=Slow(), meters=recorder)
