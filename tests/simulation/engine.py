@@ -262,6 +262,7 @@ class Engines:
         self.away.append(life)
         stands_still = plan.end is not End.PARTITION
         life.has_stood_still |= stands_still
+        life.pauses += stands_still
         life.is_paused = stands_still
         life.is_mute = not stands_still and world.plan.is_shared and bool(life.number % 4)
         life.is_cut_off = not stands_still and not life.is_mute

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from tests.simulation.promises import Promises, State, State1, State2
-from tests.simulation.services import CALL_SECONDS, SETTLE_SECONDS, WINDOW_SECONDS, BusyError, Mode, Service
+from tests.simulation.services import CALL_SECONDS, SETTLE_SECONDS, WINDOW_SECONDS, Begun, BusyError, Mode, Service
 from tests.simulation.work import outputs, plan
 from tests.simulation.world import SECRET, unit_of
 
@@ -88,14 +88,16 @@ class SimExecutor(Executor[Any]):
         return {"job_id": state["job"], "serial": state["serial"], "looks": state["looks"], "migrated": True}
 
     async def start_task(self, context: TaskContext[Any], template: TaskTemplate) -> TaskStatus[Any] | NotStarted:
-        term = self.world.terms[unit_of(str(context.execution))]
+        life = self.world.life()
+        assert life is not None
+        begun = Begun(self.world.terms[unit_of(str(context.execution))], life.pauses)
         with self.promises.call("start_task", context):
             token = await context.secret("token")
             if template.interface.inputs and not await self.prepare(context):
                 return NotStarted("the storage is away", self.world.dice.choice((None, 1.0)))
             try:
                 told = await self.service.create(
-                    context.key, str(context.execution), str(context.uid), dict(template.custom), term
+                    context.key, str(context.execution), str(context.uid), dict(template.custom), begun
                 )
             except BusyError as error:
                 return NotStarted(str(error), self.world.dice.choice((None, 1.0)))
@@ -103,8 +105,6 @@ class SimExecutor(Executor[Any]):
                 raise OSError(f"{error} (token {token})") from error
             if template.custom.get("huge"):
                 return self.status(self.untold(told["id"]), told)
-            life = self.world.life()
-            assert life is not None
             self.promises.history.note_answer(context.key, str(context.execution), life)
             state = self.state(told["id"])
             self.promises.started.add(state.serial)

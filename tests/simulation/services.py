@@ -113,6 +113,20 @@ class Job:
         return self.status(now) in {"queued", "running"}
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """
+    How things stood when a start was begun.
+
+    Attributes:
+        term: How often the execution's shard had changed hands.
+        pauses: How often the life had stood still.
+    """
+
+    term: int
+    pauses: int
+
+
 @dataclass(slots=True)
 class Service:
     """
@@ -141,24 +155,25 @@ class Service:
         pair = self.of(job.key)
         return len(pair) > 1 and any(one.is_straggler for one in pair) and not job.is_listed_twice
 
-    def _late_of(self, life: Any, execution: str, term: int) -> int:
+    def _late_of(self, life: Any, execution: str, begun: Begun) -> int:
         """Name the life that stood still and whose start arrives when another one has had the execution; 0 for none."""
         stood_still = life is not None and life.has_stood_still and life.membership is not None
-        return life.number if stood_still and self.world.terms[unit_of(execution)] != term else 0
+        return life.number if stood_still and self.world.terms[unit_of(execution)] != begun.term else 0
 
     def is_untold(self, job: Job) -> bool:
         """Tell whether a job was made for a former owner that was killed before it could tell of it."""
         return bool(job.late_of) and self.world.lives[job.late_of - 1].died_at < job.created_at + TELL_SECONDS
 
-    async def create(self, key: str, execution: str, uid: str, spec: dict[str, Any], term: int) -> dict[str, Any]:
-        """Make a job; the term is that of the execution's shard when its start was begun."""
+    async def create(self, key: str, execution: str, uid: str, spec: dict[str, Any], begun: Begun) -> dict[str, Any]:
+        """Make a job."""
         life = self.world.life()
 
         def make(fault: Fault | None) -> dict[str, Any]:
             is_sent = fault in {Fault.STRAGGLER, Fault.HUNG}
-            return self._create(
-                key, execution, uid, spec, fault, 0 if is_sent else self._late_of(life, execution, term)
-            )
+            late_of = 0 if is_sent else self._late_of(life, execution, begun)
+            if self.mode is Mode.KEYED and not late_of and life is not None and life.pauses != begun.pauses:
+                fault = Fault.STRAGGLER  # its owner is still the same, and stood still until the window was over
+            return self._create(key, execution, uid, spec, fault, late_of)
 
         return await self._request("create", key, _CREATE_FAULTS, make)
 

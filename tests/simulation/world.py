@@ -45,6 +45,7 @@ class EngineLife(Life):
         membership: What it is among others; None for an engine alone.
         on_hold: Called when it is to stand still in the middle of something.
         has_stood_still: Whether it ever did.
+        pauses: How often it has stood still.
         died_at: When it was killed.
     """
 
@@ -64,6 +65,7 @@ class EngineLife(Life):
     membership: Membership | None = None
     on_hold: Callable[[], None] = lambda: None
     has_stood_still: bool = False
+    pauses: int = 0
     died_at: float = float("inf")
 
     @property
