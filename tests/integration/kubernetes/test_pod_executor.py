@@ -59,7 +59,7 @@ async def test_a_task_is_a_pod_until_it_ends_and_then_gone(cluster: Cluster) -> 
         "DELETE": 1,
         "PATCH": 1,
     }
-    assert calls.get("GET", 0) <= 2  # the list before the watch, and the log
+    assert calls.get("GET", 0) <= 3  # where to watch on from, for Pods and for events, and the log
 
 
 async def test_a_pod_says_whose_it_is(cluster: Cluster) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,8 +76,17 @@ def rss_mb() -> float:
 
 
 @asynccontextmanager
-async def bench_engine(options: BenchOptions, *, sinks: bool = True) -> AsyncIterator[tuple[Core, Store]]:
-    """Run an engine over the chosen store, with the sinks that are on by default."""
+async def bench_engine(
+    options: BenchOptions, *, sinks: bool = True, executors: Mapping[str, dict[str, object]] | None = None
+) -> AsyncIterator[tuple[Core, Store]]:
+    """
+    Run an engine over the chosen store, with the sinks that are on by default.
+
+    Args:
+        options: Which store, and where files are.
+        sinks: Whether events go anywhere.
+        executors: The only ones that are on, with their configuration; None for those that reach nothing outside.
+    """
     random = Random(1)
     async with AsyncExitStack() as stack:
         meters = Recorder() if options.metrics else NO_METERS
@@ -94,7 +103,11 @@ async def bench_engine(options: BenchOptions, *, sinks: bool = True) -> AsyncIte
             installation=await ensure_installation(store, random),
         )
         registry = Registry()
-        registry.add(discover(), disabled=frozenset({"process", "http_job"}))
+        candidates = discover()
+        off = {"process", "http_job", "pod"} if executors is None else {one.id for one in candidates} - {*executors}
+        registry.add(candidates, disabled=frozenset(off))
+        if executors is not None:
+            stack.push_async_callback(registry.close)
         clock = SystemClock()
         file = FileSink(Path(options.directory) / "events.jsonl")
         parts = CoreParts(
@@ -108,6 +121,7 @@ async def bench_engine(options: BenchOptions, *, sinks: bool = True) -> AsyncIte
             sinks=[LogSink(), file] if sinks else [],
             workers=256,
             meters=meters,
+            executor_config=dict(executors or {}),
         )
         yield await stack.enter_async_context(open_core(parts)), store
 

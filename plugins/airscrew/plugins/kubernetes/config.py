@@ -5,6 +5,7 @@ What operators decide of tasks as objects of a cluster: ``executors.<id>`` of th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -20,6 +21,7 @@ class FrameworkConfig(msgspec.Struct, frozen=True, kw_only=True):
         kubeconfig: A file; empty for the Pod's own account inside a cluster, else for what KUBECONFIG names.
         context: A context of it; empty for the current one.
         watch: Whether objects are watched, beside being listed.
+        events: Which events about objects are shown as reasons: ``warnings``, ``all`` or ``none``.
         cluster_wide: Whether one watch takes in all namespaces, which needs a ClusterRole.
         period: How often objects are listed where nothing is watched, seconds.
         cache_size: How many objects are kept.
@@ -34,6 +36,7 @@ class FrameworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     kubeconfig: str = ""
     context: str = ""
     watch: bool = True
+    events: Literal["warnings", "all", "none"] = "warnings"
     cluster_wide: bool = False
     period: float = 10.0
     cache_size: int = 100_000

@@ -45,6 +45,7 @@ from airscrew.plugins.kubernetes.api.client import ObjectClient, refusal_of
 from airscrew.plugins.kubernetes.api.connection import ClusterConfig, Connection, Reply, open_connection
 from airscrew.plugins.kubernetes.api.kinds import Kind
 from airscrew.plugins.kubernetes.config import FrameworkConfig, read_config
+from airscrew.plugins.kubernetes.happenings import Happenings
 from airscrew.plugins.kubernetes.objects import Objects, Scope
 from airscrew.plugins.kubernetes.plugin import ClusterReader, KubernetesPlugin, Look, ObjectPhase, ViewT
 from airscrew.plugins.kubernetes.refusals import There, Unknown, read_refusal
@@ -85,6 +86,7 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         self._installation = ""
         self._client: ObjectClient | None = None
         self._objects: Objects[ViewT] | None = None
+        self._happenings: Happenings | None = None
 
     @override
     async def initialize(self, setup: Setup) -> None:
@@ -102,8 +104,12 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
             connection = await stack.enter_async_context(self._connect(config.cluster))
             client = ObjectClient(connection, self._plugin.kind)
             objects = await stack.enter_async_context(self._follow(client, config, setup))
+            happenings = None
+            if config.watch and config.events != "none":
+                happenings = await stack.enter_async_context(self._hear(connection, objects, config, setup))
             self._opened.hold(stack)
         self._config, self._installation, self._client, self._objects = config, setup.installation, client, objects
+        self._happenings = happenings
         vars(self).update(
             start_declaration=Findable(settle=config.settle),
             concurrency=config.concurrency or None,
@@ -125,6 +131,21 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         objects = Objects(client, decoder, scope, clock=setup.clock, random=setup.random, wake=setup.wake)
         async with objects:
             yield objects
+
+    def _hear(
+        self, connection: Connection, objects: Objects[ViewT], config: FrameworkConfig, setup: Setup
+    ) -> Happenings:
+        return Happenings(
+            connection,
+            self._plugin.kind,
+            is_ours=objects.is_followed,
+            wake=setup.wake,
+            repeats=self._plugin.lasting_events,
+            normal=config.events == "all",
+            cluster_wide=config.cluster_wide,
+            clock=setup.clock,
+            random=setup.random,
+        )
 
     @override
     def caches(self) -> Sequence[Measured]:
@@ -251,8 +272,13 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         return await self._api.let_go(state.namespace, state.name, state.uid, keeps)
 
     def _gone(self, state: ObjectState) -> Gone:
-        self._cache.forget(state.namespace, state.name)
+        self._forget(state)
         return Gone()
+
+    def _forget(self, state: ObjectState) -> None:
+        self._cache.forget(state.namespace, state.name)
+        if self._happenings is not None:
+            self._happenings.forget(state.uid)
 
     @override
     async def finalize(self, context: Context, state: ObjectState) -> None:
@@ -264,8 +290,8 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
             except Exception as error:  # noqa: BLE001  # a wall: what could not be saved does not keep the object
                 details = {"namespace": state.namespace, "object": state.name, "error": repr(error)}
                 log.warning("nothing was saved of an object that ended", extra=details)
+        self._forget(state)  # its own end is no news: nobody is to look again for it
         await self._delete(state)
-        self._cache.forget(state.namespace, state.name)
 
     @override
     async def find(self, context: Context) -> Sequence[Found[ObjectState]]:
@@ -303,6 +329,11 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         await self._opened.close()
 
     @property
+    def calls(self) -> Mapping[str, int]:
+        """How many requests were sent to the API server, by method; ``WATCH`` for watches."""
+        return self._api.connection.counts
+
+    @property
     def _api(self) -> ObjectClient:
         assert self._client is not None, "it is used before it is initialised"
         return self._client
@@ -316,8 +347,7 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         view = self._cache.decode(data)
         if view is None:
             raise StartOutcomeError("the API server's answer is no object of this kind")
-        self._cache.saw(view)
-        return view
+        return self._cache.saw(view).view or view
 
     def _state(self, context: Context, view: ViewT) -> ObjectState:
         return ObjectState(
@@ -329,7 +359,11 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         )
 
     def _status(self, context: Context, state: ObjectState, view: ViewT) -> Status:
-        look = Look(now=context.clock.now(), memory=state.memory, settings=state.settings)
+        happening = None
+        if self._happenings is not None:
+            self._happenings.follow(state.namespace)
+            happening = self._happenings.latest(state.uid)
+        look = Look(now=context.clock.now(), memory=state.memory, settings=state.settings, happening=happening)
         told = self._plugin.read_phase(view, look)
         state = msgspec.structs.replace(state, memory=cast("dict[str, Any]", told.memory))
         return status_of(told, state, context.locations.output_prefix)

@@ -7,20 +7,23 @@ Guarantees:
    namespace; events of a watch update the same cache. Whatever brings a change wakes the owner of the attempt.
 2. Without watches, by choice or for want of the right, the lists alone tell the right state within a period.
 3. What cannot be read in a watch or a list is counted and left out; the others go on, and so does the watch.
-4. Nothing here writes to the cluster.
+4. News may come before the answer to the creation that it is about: it is kept for a while, and the older of the two
+   never counts.
+5. Nothing here writes to the cluster.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from random import Random
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 import msgspec
+from cachetools import TTLCache
 
 from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, Measured, SyncResult, Updated, batches_by
 from airscrew.engine.clock import Clock
@@ -31,6 +34,10 @@ _log = logging.getLogger("airscrew.kubernetes")
 
 RESYNC_SECONDS = 300.0
 """How often an object is listed that a watch tells of: the safety net."""
+
+EARLY_SECONDS = 60.0
+EARLY_SIZE = 4096
+"""What a watch tells of objects that nobody looks at is kept so long, and of so many."""
 
 RETRY_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
@@ -66,6 +73,19 @@ class Sighting(Generic[ViewT]):
     def is_gone(self) -> bool:
         """Whether somebody looked, and it was not there."""
         return self.is_known and self.view is None
+
+    def is_newer_than(self, metadata: Metadata) -> bool:
+        """Whether this is a later state of an object than another one."""
+        if self.view is None:
+            return self.is_known
+        mine = self.view.metadata
+        return mine.uid == metadata.uid and version_of(mine) > version_of(metadata)
+
+
+def version_of(metadata: Metadata) -> int:
+    """Return an object's version as a number, which grows with each change of it; 0 where it is none."""
+    version = metadata.resource_version
+    return int(version) if version.isdecimal() else 0
 
 
 @dataclass(slots=True)
@@ -137,9 +157,13 @@ class Objects(Generic[ViewT]):
         self._scope = scope
         self._clock = clock
         self._random = random
+        self._wake = wake
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._present: set[str] = set()
+        self._early: MutableMapping[str, Sighting[ViewT]] = TTLCache[str, Sighting[ViewT], float](
+            EARLY_SIZE, EARLY_SECONDS, timer=clock.monotonic
+        )
         self._cache: AutoRefreshCache[Sighting[ViewT]] = AutoRefreshCache(
             f"kubernetes/{client.kind.plural}",
             sync=self._list,
@@ -185,17 +209,30 @@ class Objects(Generic[ViewT]):
     def look(self, namespace: str, name: str) -> Sighting[ViewT]:
         """Return an object as it was last seen, and see to it that it is followed from now on."""
         self._follow(namespace)
-        return self._cache.get_or_create(f"{namespace}/{name}", Sighting(namespace, name))
+        item = f"{namespace}/{name}"
+        early = self._early.pop(item, None) if self._early else None
+        return self._cache.get_or_create(item, early or Sighting(namespace, name))
 
-    def saw(self, view: ViewT) -> None:
-        """Take in an object as the API server has just answered it; it is followed from now on."""
+    def saw(self, view: ViewT) -> Sighting[ViewT]:
+        """
+        Take in an object as the API server has just answered it; it is followed from now on.
+
+        Returns:
+            It as it is known now: a watch may have told something newer.
+        """
         metadata = view.metadata
         self._follow(metadata.namespace)
-        sighting = Sighting(metadata.namespace, metadata.name, view, is_known=True)
         name = f"{metadata.namespace}/{metadata.name}"
-        self._note(name, is_there=True)
-        self._cache.get_or_create(name, sighting)
-        self._cache.update(name, sighting)
+        sighting = Sighting(metadata.namespace, metadata.name, view, is_known=True)
+        known = self._early.pop(name, None) or self._cache.get(name)
+        if known is not None and known.is_newer_than(metadata):
+            sighting = known
+        self._note(name, is_there=sighting.view is not None)
+        self._cache.get_or_create(name, replace(sighting))
+        self._cache.update(name, replace(sighting))  # nothing changes, and it need not be listed for a period
+        if sighting.view is None:
+            self._wake(metadata.name)
+        return sighting
 
     def is_gone(self, namespace: str, name: str) -> None:
         """Take in that an object is not there any more."""
@@ -206,6 +243,10 @@ class Objects(Generic[ViewT]):
         """Follow an object no more."""
         self._note(f"{namespace}/{name}", is_there=False)
         self._cache.delete_delayed(f"{namespace}/{name}")
+
+    def is_followed(self, namespace: str, name: str) -> bool:
+        """Whether an object is one that somebody looks at."""
+        return f"{namespace}/{name}" in self._cache
 
     def trouble(self, namespace: str, name: str) -> str:
         """Say why an object is not heard of at the moment; empty when it is."""
@@ -299,7 +340,9 @@ class Objects(Generic[ViewT]):
         """Tell the cache; it knows of those alone that somebody looks at."""
         name = f"{metadata.namespace}/{metadata.name}"
         self._note(name, is_there=view is not None)
-        self._cache.update(name, Sighting(metadata.namespace, metadata.name, view, is_known=True))
+        sighting = Sighting(metadata.namespace, metadata.name, view, is_known=True)
+        if not self._cache.update(name, sighting) and name not in self._cache:
+            self._early[name] = sighting
 
     def _note(self, name: str, *, is_there: bool) -> None:
         if is_there:

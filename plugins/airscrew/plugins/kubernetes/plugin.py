@@ -15,6 +15,7 @@ from airscrew.engine.executor import TaskContext
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import Phase, TaskInfo
 from airscrew.plugins.kubernetes.api.kinds import Kind
+from airscrew.plugins.kubernetes.happenings import Happening
 from airscrew.plugins.kubernetes.pod_view import Metadata
 from airscrew.plugins.kubernetes.state import ObjectState
 
@@ -74,11 +75,13 @@ class Look:
         now: The engine's time, Unix seconds: graces are measured by this clock alone.
         memory: What the look before this one gave.
         settings: What ``build`` wanted to be kept for the looks.
+        happening: The last event about the object; None when none is known.
     """
 
     now: float
     memory: Mapping[str, object]
     settings: Mapping[str, object]
+    happening: Happening | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,7 @@ class KubernetesPlugin(ABC, Generic[ViewT]):
         takes_containers: Whether it also takes unknown task types that have a container or Pod target.
         produces_outputs: Whether its tasks write outputs.
         grace_seconds: How long an object that is killed has to end; None for the cluster's own default.
+        lasting_events: Reasons of events by whose duration something is decided: each repetition is a new look.
     """
 
     id: ClassVar[str]
@@ -116,6 +120,7 @@ class KubernetesPlugin(ABC, Generic[ViewT]):
     takes_containers: ClassVar[bool] = False
     produces_outputs: ClassVar[bool] = True
     grace_seconds: ClassVar[int | None] = None
+    lasting_events: ClassVar[frozenset[str]] = frozenset()
 
     def configure(self, config: Mapping[str, object]) -> None:
         """

@@ -46,11 +46,13 @@ class Graces:
         create_container_error: The runtime could not make the container.
         create_container_config_error: A Secret or a ConfigMap that it names is not there.
         image_pull: Its image cannot be pulled.
+        mount: A Secret or a ConfigMap that one of its volumes needs is not there.
     """
 
     create_container_error: float = 180.0
     create_container_config_error: float = 0.0
     image_pull: float = 180.0
+    mount: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from airscrew.engine.cli import render
 from airscrew.engine.cli.command import Command
@@ -66,6 +67,48 @@ def startup(app: App, repeat: int, output: str) -> None:
 def overhead(app: App, repeat: int, output: str) -> None:
     """What the engine adds to a task's own time: alone, and through one that serves."""
     _measure(app, "overhead", output, repeat=repeat)
+
+
+def _pod_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of measurements of Pods."""
+    for option in (
+        click.option("--node", default="", metavar="NAME", help="Put every Pod there, past the scheduler."),
+        click.option("--image", default="busybox", show_default=True, help="Of the Pods."),
+        click.option("-n", "--namespace", default="default", show_default=True, help="Where they are."),
+        click.option("--context", default="", metavar="NAME", help="A context of the kubeconfig."),
+        click.option("--kubeconfig", default="", metavar="FILE", help="Which cluster."),
+        store_option,
+    ):
+        command = option(command)
+    return command
+
+
+@bench.command(cls=Command)
+@tasks_option
+@click.option("--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="How many pairs.")
+@click.option("--in-flight", type=click.IntRange(min=1), default=128, show_default=True, help="Pods at once.")
+@_pod_options
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def pods(app: App, /, tasks: int, repeat: int, store: str, output: str, **places: object) -> None:
+    """Pod tasks a second, beside a bare loop that makes the same calls."""
+    from airscrew.engine.bench import PodOptions
+
+    _measure(app, "pods", output, tasks=tasks, repeat=repeat, store=store, pods=msgspec.convert(places, PodOptions))
+
+
+@bench.command("pod-events", cls=Command)
+@click.option("--in-flight", type=click.IntRange(min=1), default=1000, show_default=True, help="Pods at once.")
+@click.option("--events", type=click.IntRange(min=1), default=600, show_default=True, help="How many changes.")
+@click.option("--rate", type=click.FloatRange(min=0.1), default=20.0, show_default=True, help="Changes a second.")
+@_pod_options
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def pod_events(app: App, /, store: str, output: str, **places: object) -> None:
+    """How long a change of a Pod takes to be recorded, and what watching Pods takes."""
+    from airscrew.engine.bench import PodOptions
+
+    _measure(app, "pod_events", output, store=store, pods=msgspec.convert(places, PodOptions))
 
 
 def _measure(app: App, name: str, output: str, **options: object) -> None:

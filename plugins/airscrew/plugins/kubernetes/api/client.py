@@ -223,9 +223,26 @@ class ObjectClient:
                 return Listing(items, page.metadata.resource_version)
             query["continue"] = page.metadata.continue_
 
-    async def watch(self, namespace: str, selector: str, version: str) -> AsyncIterator[Change]:
+    async def newest(self, namespace: str) -> str:
+        """
+        Return the version to watch on from now, without a look at what is there.
+
+        Raises:
+            ApiError: The API server refuses.
+            OSError: It could not be asked.
+        """
+        reply = await self.connection.request("GET", self.kind.path(namespace), query={"limit": "1"})
+        return _list_decoder.decode(_good(reply, f"{self.kind.plural} cannot be listed").body).metadata.resource_version
+
+    async def watch(self, namespace: str, selector: str, version: str, *, fields: str = "") -> AsyncIterator[Change]:
         """
         Tell what changes from a list's version on; ends when the server ends it.
+
+        Args:
+            namespace: Empty for all.
+            selector: Which labels; empty for all.
+            version: Of the list.
+            fields: Which fields; empty for all.
 
         Raises:
             HistoryGoneError: The version is too old: list again.
@@ -234,7 +251,8 @@ class ObjectClient:
         """
         query = {
             "watch": "1",
-            "labelSelector": selector,
+            **({"labelSelector": selector} if selector else {}),
+            **({"fieldSelector": fields} if fields else {}),
             "resourceVersion": version,
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(WATCH_SECONDS),

@@ -61,7 +61,14 @@ class Reply:
 
 
 class Connection(Protocol):
-    """Sends requests to one API server."""
+    """
+    Sends requests to one API server.
+
+    Attributes:
+        counts: How many it has sent, by method; ``WATCH`` for streams.
+    """
+
+    counts: dict[str, int]
 
     async def request(
         self,

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import yaml
 
@@ -59,20 +61,33 @@ async def open_door(kubeconfig: str, context: str) -> AsyncIterator[Door]:
         UsageError: The kubeconfig cannot be read, or there is none and we are in no cluster; one line.
     """
     try:
+        from aiohttp import DummyCookieJar
         from kubernetes.aio.client import ApiClient
     except ImportError as error:
         raise ExecutorError("tasks as Pods need the kubernetes package: pip install 'airscrew[kubernetes]'") from error
     configuration = await _configuration(kubeconfig, context)
     configuration.retries = None
     configuration.connection_pool_maxsize = 0  # no limit: each watch holds one
+    # Trust in the environment would have each request look into ~/.netrc, in a thread: it vouches for nobody here, and
+    # an entry there would contradict our token. What is left of it is the proxy, which is found once.
+    configuration.client_session_kwargs = {"trust_env": False, "cookie_jar": DummyCookieJar()}
     client = ApiClient(configuration)
     session = client.rest_client._create_pool_manager()  # pyright: ignore[reportPrivateUsage]  # its TLS, its proxies
     try:
         host = configuration.host.rstrip("/")
-        yield Door(session, host, configuration.proxy or None, configuration.tls_server_name or None, client)
+        proxy = configuration.proxy or _proxy_of_environment(host)
+        yield Door(session, host, proxy, configuration.tls_server_name or None, client)
     finally:
         await session.close()
         await client.close()  # type: ignore[no-untyped-call]
+
+
+def _proxy_of_environment(host: str) -> str | None:
+    """Return the proxy on the way to a URL that the environment names; None for none."""
+    parts = urlsplit(host)
+    if not parts.hostname or proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 async def _configuration(kubeconfig: str, context: str) -> Configuration:

@@ -54,3 +54,4 @@ class Kind:
 
 
 POD = Kind("", "v1", "Pod", "pods")
+EVENT = Kind("", "v1", "Event", "events")

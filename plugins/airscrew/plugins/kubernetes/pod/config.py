@@ -228,9 +228,11 @@ class PodConfig(_Section, frozen=True, kw_only=True):
         secrets: Where secrets are.
         policy: What Pods may not have.
         logs: Links to logs.
+        keep_logs: Whether the log of a task's container is kept beside its outputs.
         create_container_error_grace: Seconds before a container that cannot be made counts.
         create_container_config_error_grace: The same when it refers to what is not there.
         image_pull_grace: The same for an image that cannot be pulled.
+        mount_grace: The same for a Secret or a ConfigMap that a volume needs and is not there.
     """
 
     default_labels: dict[str, str] = {}
@@ -261,9 +263,11 @@ class PodConfig(_Section, frozen=True, kw_only=True):
     secrets: SecretPlaces = SecretPlaces()
     policy: Policy = Policy()
     logs: Logs = Logs()
+    keep_logs: bool = True
     create_container_error_grace: float = 180.0
     create_container_config_error_grace: float = 0.0
     image_pull_grace: float = 180.0
+    mount_grace: float = 30.0
 
     def device_class(self, name: str) -> DeviceClass:
         """Give a class of devices by its Flyte name; that of GPUs for one that is not known."""
@@ -271,6 +275,12 @@ class PodConfig(_Section, frozen=True, kw_only=True):
         return known.get(name) or known[NVIDIA_GPU]
 
 
+_GRACES = (
+    "create_container_error_grace",
+    "create_container_config_error_grace",
+    "image_pull_grace",
+    "mount_grace",
+)
 _PULL_POLICIES = ("", "Always", "IfNotPresent", "Never")
 _SECRET_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -306,7 +316,7 @@ def _problems(config: PodConfig) -> Iterator[str]:
         yield f"image_pull_policy: is {config.image_pull_policy!r}: use Always, IfNotPresent or Never, or leave it out"
     if config.host_network and not config.policy.host_network:
         yield "host_network: is on, and policy.host_network forbids it: allow it there too"
-    for key in ("create_container_error_grace", "create_container_config_error_grace", "image_pull_grace"):
+    for key in _GRACES:
         if getattr(config, key) < 0:
             yield f"{key}: is {getattr(config, key):g}: use 0 or more seconds"
 

@@ -6,7 +6,12 @@ How a task stands, of which the Pod's phase is one part. Pure.
     success of the task's container        the uploader has not ended              Running: outputs are uploaded
     success of the task's container        the uploader failed                     see ``_OF_LOADER``
     failure before the task's container    the downloader failed                   see ``_OF_LOADER``
+    that it does not run yet               an event says that a volume has no      permanent USER, named, once that was
+                                           Secret or ConfigMap                     still said after a grace
+    that it does not run yet, nothing why  there was an event                      the event, as the reason
     anything else                                                                  what the Pod's phase says
+
+An event may be out of date: nothing is decided by one that was not seen again after the grace.
 """
 
 from __future__ import annotations
@@ -16,11 +21,18 @@ from dataclasses import replace
 
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import Phase
+from airscrew.plugins.kubernetes.happenings import Happening
 from airscrew.plugins.kubernetes.loader.job import Code
 from airscrew.plugins.kubernetes.pod.data_loader import DOWNLOADER, UPLOADER
 from airscrew.plugins.kubernetes.pod.missing import read_missing
 from airscrew.plugins.kubernetes.pod_phase import Cause, Graces, PodPhase, read_phase
 from airscrew.plugins.kubernetes.pod_view import ContainerStatus, PodView, Terminated
+
+MOUNT_EVENTS = frozenset({"FailedMount"})
+"""Events that say what a volume waits for; the kubelet says it again as long as it lasts."""
+
+_UNSCHEDULED = "FailedScheduling"
+_NOT_YET = frozenset({Phase.QUEUED, Phase.INITIALIZING})
 
 _FAILS, _FAILS_FOR_GOOD = Phase.RETRYABLE_FAILURE, Phase.PERMANENT_FAILURE
 
@@ -35,7 +47,14 @@ _OF_LOADER: Mapping[int, tuple[Phase, str, ErrorKind]] = {
 
 
 def task_phase(
-    pod: PodView, *, primary: str, uploads: bool, now: float, cause: Cause | None = None, graces: Graces
+    pod: PodView,
+    *,
+    primary: str,
+    uploads: bool,
+    now: float,
+    cause: Cause | None = None,
+    graces: Graces,
+    happening: Happening | None = None,
 ) -> PodPhase:
     """
     Tell how a task stands.
@@ -47,6 +66,7 @@ def task_phase(
         now: Unix seconds, of the engine.
         cause: What the look before this one gave.
         graces: How long causes may last.
+        happening: The last event about its Pod.
     """
     found = read_phase(pod, primary=primary, now=now, cause=cause, graces=graces)
     if found.phase is Phase.SUCCESS:
@@ -59,7 +79,28 @@ def task_phase(
         end = _end(pod, DOWNLOADER)
         if end is not None and end.exit_code:
             return _failed_loader(end, "the inputs could not be brought")
+    if happening is not None and found.phase in _NOT_YET and found.cause is None:
+        return _told_by(happening, found, cause, graces)
     return found
+
+
+def _told_by(happening: Happening, found: PodPhase, before: Cause | None, graces: Graces) -> PodPhase:
+    """Take in what an event says of a Pod that does not run yet."""
+    missing = read_missing(happening.message) if happening.reason in MOUNT_EVENTS else None
+    if missing is None:
+        is_past = happening.reason == _UNSCHEDULED and found.phase is not Phase.QUEUED
+        return found if found.reason or is_past else replace(found, reason=happening.text)
+    name = f"mount/{missing.kind}/{missing.name}/{missing.key}"
+    cause = before if before is not None and before.name == name else Cause(name, happening.since)
+    if happening.seen - cause.since < graces.mount:
+        return replace(found, reason=happening.text, cause=cause)
+    return PodPhase(
+        phase=Phase.PERMANENT_FAILURE,
+        reason=f"{missing.reason} ({happening.text})",
+        code=missing.code,
+        cleanup=True,
+        cause=cause,
+    )
 
 
 def _uploaded(pod: PodView, found: PodPhase) -> PodPhase:

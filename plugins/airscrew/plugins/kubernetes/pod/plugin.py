@@ -22,7 +22,7 @@ from airscrew.plugins.kubernetes.plugin import Built, ClusterReader, KubernetesP
 from airscrew.plugins.kubernetes.pod.build import PodAttempt, TemplateChoice, build_pod, choose_pod_template
 from airscrew.plugins.kubernetes.pod.config import PodConfig, read_config
 from airscrew.plugins.kubernetes.pod.log_links import LinkTemplate, PodFacts, TaskFacts, pod_links, task_links
-from airscrew.plugins.kubernetes.pod.phases import task_phase
+from airscrew.plugins.kubernetes.pod.phases import MOUNT_EVENTS, task_phase
 from airscrew.plugins.kubernetes.pod.source import source_pod
 from airscrew.plugins.kubernetes.pod_phase import Cause, Graces, PodPhase
 from airscrew.plugins.kubernetes.pod_view import PodView
@@ -59,6 +59,7 @@ class PodPlugin(KubernetesPlugin[PodView]):
     takes_containers = True
     grace_seconds = 30
     """A Pod with a data loader has an hour for its uploads; one that is killed has not."""
+    lasting_events = MOUNT_EVENTS
 
     def __init__(self) -> None:
         self._config = PodConfig()
@@ -71,8 +72,10 @@ class PodPlugin(KubernetesPlugin[PodView]):
     @override
     async def build(self, context: TaskContext[ObjectState], template: TaskTemplate, cluster: ClusterReader) -> Built:
         source = source_pod(template, context.overrides)
-        source = source.with_texts(await context.render(source.texts()))
-        await context.place_inputs()
+        texts = source.texts()
+        source = source.with_texts(await context.render(texts))
+        if template.interface.inputs or any("{{" in line for line in texts):
+            await context.place_inputs()  # nothing else tells a Pod where they lie
         pod_template = await self._pod_template(choose_pod_template(template, context.namespace, self._config), cluster)
         built = build_pod(
             source,
@@ -118,13 +121,17 @@ class PodPlugin(KubernetesPlugin[PodView]):
                 create_container_error=config.create_container_error_grace,
                 create_container_config_error=config.create_container_config_error_grace,
                 image_pull=config.image_pull_grace,
+                mount=config.mount_grace,
             ),
+            happening=look.happening,
         )
         return _object_phase(told, view, settings, look.now)
 
     @override
     async def before_deletion(self, context: TaskContext[ObjectState], view: PodView, cluster: ClusterReader) -> None:
         """Keep the log of the task's container beside its outputs: it goes with the Pod."""
+        if not self._config.keep_logs:
+            return
         primary = view.metadata.annotations.get("primary_container_name", "")
         query = {"tailLines": str(LOG_LINES), **({"container": primary} if primary else {})}
         log = await cluster.read_part(view.metadata.namespace, view.metadata.name, "log", query)

@@ -10,6 +10,7 @@ import pytest
 
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import Phase
+from airscrew.plugins.kubernetes.happenings import Happening
 from airscrew.plugins.kubernetes.loader.job import Code
 from airscrew.plugins.kubernetes.pod.missing import Missing, read_missing
 from airscrew.plugins.kubernetes.pod.phases import task_phase
@@ -54,6 +55,7 @@ class Row:
     uploads: bool = False
     since: float | None = None
     cause: str = ""
+    happening: Happening | None = None
 
     phase: Phase
     code: str = ""
@@ -133,6 +135,32 @@ CLAUSES = [
         kind=SYSTEM),
 ]  # fmt: skip
 
+NO_SECRET = 'MountVolume.SetUp failed for volume "v" : secret "grp" not found'
+EVENTS = [
+    Row(name="an event is the reason where nothing else is", pod="Pending",
+        main=[waits("primary", "ContainerCreating")],
+        happening=Happening("FailedMount", "timed out waiting for volume d", NOW - 9, NOW),
+        phase=Phase.INITIALIZING, says="FailedMount: timed out waiting for volume d"),
+    Row(name="the scheduler's words in the Pod come before its event", pod="Pending", conditions=[UNSCHEDULED],
+        happening=Happening("FailedScheduling", "0/9 nodes", NOW, NOW), phase=Phase.QUEUED, says="0/2 nodes"),
+    Row(name="an event of the scheduler is past once there is a node", pod="Pending",
+        happening=Happening("FailedScheduling", "0/9 nodes", NOW, NOW), phase=Phase.INITIALIZING, says=""),
+    Row(name="a Secret that a file needs is waited for while its grace lasts", pod="Pending",
+        happening=Happening("FailedMount", NO_SECRET, NOW - 29, NOW), phase=Phase.INITIALIZING, says="not found"),
+    Row(name="a Secret that a file needs and that is still missing after its grace is named, for good", pod="Pending",
+        happening=Happening("FailedMount", NO_SECRET, NOW - 31, NOW), phase=FOR_GOOD, code="SecretNotFound",
+        cleanup=True, says="Secret 'grp', which is not in its namespace"),
+    Row(name="a key that a file needs is named too", pod="Pending",
+        happening=Happening("FailedMount", "references non-existent secret key: token", NOW - 31, NOW),
+        phase=FOR_GOOD, code="SecretNotFound", cleanup=True, says="key 'token' of one of its Secrets"),
+    Row(name="the grace goes on over a restart", pod="Pending", cause="mount/Secret/grp/", since=NOW - 31,
+        happening=Happening("FailedMount", NO_SECRET, NOW, NOW), phase=FOR_GOOD, code="SecretNotFound", cleanup=True),
+    Row(name="nothing is decided by an event that was not seen again after the grace", pod="Pending",
+        happening=Happening("FailedMount", NO_SECRET, NOW - 99, NOW - 80), phase=Phase.INITIALIZING),
+    Row(name="an event of before is nothing to a task at work", pod="Running", main=[runs("primary")],
+        happening=Happening("FailedMount", NO_SECRET, NOW - 99, NOW), phase=Phase.RUNNING),
+]  # fmt: skip
+
 LOADER = [
     Row(name="a task whose outputs are uploaded still runs", pod="Running", main=[over("primary")],
         init=[over(DOWN), runs(UP)], uploads=True, phase=Phase.RUNNING, says="its outputs are uploaded"),
@@ -167,12 +195,18 @@ LOADER = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in (*CLAUSES, *LOADER)])
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in (*CLAUSES, *EVENTS, *LOADER)])
 def test_a_task_stands_as_its_pod_tells(row: Row) -> None:
     cause = Cause(row.cause, row.since) if row.since is not None else None
 
     found = task_phase(
-        decode_pod(row.told()), primary="primary", uploads=row.uploads, now=NOW, cause=cause, graces=Graces()
+        decode_pod(row.told()),
+        primary="primary",
+        uploads=row.uploads,
+        now=NOW,
+        cause=cause,
+        graces=Graces(),
+        happening=row.happening,
     )
 
     assert (found.phase, found.code, found.kind, found.cleanup) == (row.phase, row.code, row.kind, row.cleanup)
