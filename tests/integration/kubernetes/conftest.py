@@ -86,6 +86,15 @@ class Cluster:
         assert len(items) <= 1, [item["metadata"]["name"] for item in items]
         return items[0] if items else None
 
+    def finished_pod(self) -> dict[str, Any] | None:
+        """The only Pod, once it is one that is kept."""
+        pod = self.pod()
+        return pod if pod is not None and "airscrew.io/finished" in pod["metadata"]["labels"] else None
+
+    def all_pods(self) -> list[str]:
+        """The names of all Pods."""
+        return [item["metadata"]["name"] for item in self.plane.get(self.pods)["items"]]
+
     def say(self, pod: dict[str, Any], **status: Any) -> None:
         """Write a Pod's status, as its kubelet does."""
         path = f"{self.pods}/{pod['metadata']['name']}/status"

@@ -62,6 +62,24 @@ async def test_a_task_is_a_pod_until_it_ends_and_then_gone(cluster: Cluster) -> 
     assert calls.get("GET", 0) <= 3  # where to watch on from, for Pods and for events, and the log
 
 
+async def test_a_finished_pod_is_kept_for_a_while_when_that_is_wanted(cluster: Cluster) -> None:
+    cluster.config = {"retain_seconds": 3600, "retain_count": 5}
+    async with cluster.engine() as api:
+        name = await cluster.submit(api, "one", template())
+        pod = await until(cluster.pod)
+        cluster.bind(pod)
+        cluster.say(pod, phase="Succeeded", containerStatuses=[cluster.ended("primary")])
+        view = await watch_until(api, name, lambda view: view.phase.is_terminal)
+        kept = await until(cluster.finished_pod)
+        assert await api.leaks() == []
+        calls = cluster.calls
+
+    assert view.phase is Phase.SUCCESS
+    assert "finalizers" not in kept["metadata"]
+    assert float(kept["metadata"]["annotations"]["airscrew.io/expires"]) > 0
+    assert (calls.get("PATCH"), calls.get("DELETE", 0)) == (1, 0)
+
+
 async def test_a_pod_says_whose_it_is(cluster: Cluster) -> None:
     async with cluster.engine() as api:
         await cluster.submit(api, "one", template(), labels={"team": "blue"})
@@ -162,6 +180,30 @@ async def test_a_task_waits_for_quota_and_runs_when_it_is_freed(cluster: Cluster
         cluster.plane.call("DELETE", f"{cluster.pods}/other", {"gracePeriodSeconds": 0})
 
         await until(cluster.pod)
+
+
+async def test_tasks_that_a_quota_would_refuse_are_held_back_and_follow_one_another(cluster: Cluster) -> None:
+    quotas = f"/api/v1/namespaces/{cluster.namespace}/resourcequotas"
+    cluster.plane.call("POST", quotas, {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}})
+    await until(lambda: cluster.plane.get(f"{quotas}/few")["status"].get("hard"))
+    tasks, ended = 12, list[str]()
+    async with cluster.engine() as api:
+        first = await cluster.submit(api, "first", template())
+        await until(cluster.all_pods)
+        second = await cluster.submit(api, "second", template())
+        await watch_until(api, second, lambda view: view.phase is Phase.WAITING_FOR_RESOURCES)
+        others = [await cluster.submit(api, f"task-{number}", template()) for number in range(tasks)]
+        for _ in range(4):
+            pod = await until(lambda: next((one for one in cluster.all_pods() if one not in ended), None))
+            ended.append(pod)
+            cluster.say(cluster.plane.get(f"{cluster.pods}/{pod}"), phase="Succeeded")
+            await until(lambda: ended[-1] not in cluster.all_pods())
+        await until(lambda: [one for one in cluster.all_pods() if one not in ended])
+        sent = cluster.calls["POST"]
+        for name in (first, second, *others):
+            await api.kill(name, "enough")
+
+    assert sent <= 2 + 4 * 2, "those that wait were sent to be refused"
 
 
 async def test_what_never_fits_fails_at_once_and_says_why(cluster: Cluster) -> None:

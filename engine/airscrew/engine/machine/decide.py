@@ -218,9 +218,13 @@ def _stay_in_quarantine(view: View) -> Action | None:
     return _wait(view, None)
 
 
+_WORTH_A_LOOK = frozenset({Phase.WAITING_FOR_CACHE, Phase.WAITING_FOR_RESOURCES})
+"""Whoever waits for what others have is told when it is free, and need not wait for its own next try."""
+
+
 def _ready(view: View) -> Action:
     record, traits = view.record, view.traits
-    if view.now < record.not_before and not (view.woken and record.phase is Phase.WAITING_FOR_CACHE):
+    if view.now < record.not_before and not (view.woken and record.phase in _WORTH_A_LOOK):
         return _wait(view, record.not_before)
     if traits is None:
         return _wait_showing(view, Phase.QUEUED, view.absent)

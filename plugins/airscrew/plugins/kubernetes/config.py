@@ -31,6 +31,8 @@ class FrameworkConfig(msgspec.Struct, frozen=True, kw_only=True):
         finalizer: Whether an object is held until the engine has seen its end.
         settle: How long a request for a new object may be on its way, seconds.
         concurrency: How many objects may be live at once; 0 for no limit.
+        retain_seconds: How long objects are kept that ended by themselves; 0 to delete them at once.
+        retain_count: How many of them are kept in a namespace; 0 for no limit.
     """
 
     kubeconfig: str = ""
@@ -46,6 +48,8 @@ class FrameworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     finalizer: bool = True
     settle: float = 30.0
     concurrency: int = 0
+    retain_seconds: float = 0.0
+    retain_count: int = 0
 
     @property
     def cluster(self) -> ClusterConfig:
@@ -69,4 +73,8 @@ def read_config(executor: str, config: Mapping[str, object]) -> tuple[FrameworkC
         raise UsageError(
             f"executors.{executor}: period and cache_size must be above 0, settle and concurrency 0 or more"
         )
+    if read.retain_seconds < 0 or read.retain_count < 0:
+        raise UsageError(f"executors.{executor}: retain_seconds and retain_count must be 0 or more")
+    if read.retain_count and not read.retain_seconds:
+        raise UsageError(f"executors.{executor}: retain_count needs retain_seconds: say how long they stay at most")
     return read, {name: value for name, value in config.items() if name not in own}

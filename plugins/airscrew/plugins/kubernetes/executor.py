@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Generic, cast
 
 import msgspec
@@ -41,14 +41,16 @@ from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.phase import Phase
 from airscrew.idl.template import TaskTemplate
 from airscrew.plugins.kubernetes import names
-from airscrew.plugins.kubernetes.api.client import ObjectClient, refusal_of
+from airscrew.plugins.kubernetes.api.client import ObjectClient
 from airscrew.plugins.kubernetes.api.connection import ClusterConfig, Connection, Reply, open_connection
+from airscrew.plugins.kubernetes.api.errors import ApiError, refusal_of
 from airscrew.plugins.kubernetes.api.kinds import Kind
 from airscrew.plugins.kubernetes.config import FrameworkConfig, read_config
-from airscrew.plugins.kubernetes.happenings import Happenings
-from airscrew.plugins.kubernetes.objects import Objects, Scope
+from airscrew.plugins.kubernetes.followed import Followed, open_followed
+from airscrew.plugins.kubernetes.objects import Objects
 from airscrew.plugins.kubernetes.plugin import ClusterReader, KubernetesPlugin, Look, ObjectPhase, ViewT
-from airscrew.plugins.kubernetes.refusals import There, Unknown, read_refusal
+from airscrew.plugins.kubernetes.quota import QuotaGates
+from airscrew.plugins.kubernetes.refusals import QuotaFull, There, Unknown, read_refusal
 from airscrew.plugins.kubernetes.state import ObjectState
 from airscrew.plugins.opened import Opened
 
@@ -84,9 +86,9 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         self._opened = Opened()
         self._config = FrameworkConfig()
         self._installation = ""
-        self._client: ObjectClient | None = None
-        self._objects: Objects[ViewT] | None = None
-        self._happenings: Happenings | None = None
+        self._followed: Followed[ViewT] | None = None
+        self._gates = QuotaGates()
+        self._wake: Callable[[str], None] = lambda _key: None
 
     @override
     async def initialize(self, setup: Setup) -> None:
@@ -102,49 +104,13 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         await self.close()
         async with AsyncExitStack() as stack:
             connection = await stack.enter_async_context(self._connect(config.cluster))
-            client = ObjectClient(connection, self._plugin.kind)
-            objects = await stack.enter_async_context(self._follow(client, config, setup))
-            happenings = None
-            if config.watch and config.events != "none":
-                happenings = await stack.enter_async_context(self._hear(connection, objects, config, setup))
+            self._followed = await stack.enter_async_context(open_followed(self._plugin, connection, config, setup))
             self._opened.hold(stack)
-        self._config, self._installation, self._client, self._objects = config, setup.installation, client, objects
-        self._happenings = happenings
+        self._config, self._installation, self._wake = config, setup.installation, setup.wake
         vars(self).update(
             start_declaration=Findable(settle=config.settle),
             concurrency=config.concurrency or None,
             check_interval=WATCHED_CHECK_SECONDS if config.watch else config.period,
-        )
-
-    @asynccontextmanager
-    async def _follow(
-        self, client: ObjectClient, config: FrameworkConfig, setup: Setup
-    ) -> AsyncIterator[Objects[ViewT]]:
-        decoder = cast("msgspec.json.Decoder[ViewT]", msgspec.json.Decoder(self._plugin.view_type))
-        scope = Scope(
-            selector=names.selector(setup.installation, self._plugin.id),
-            watch=config.watch,
-            cluster_wide=config.cluster_wide,
-            period=config.period,
-            size=config.cache_size,
-        )
-        objects = Objects(client, decoder, scope, clock=setup.clock, random=setup.random, wake=setup.wake)
-        async with objects:
-            yield objects
-
-    def _hear(
-        self, connection: Connection, objects: Objects[ViewT], config: FrameworkConfig, setup: Setup
-    ) -> Happenings:
-        return Happenings(
-            connection,
-            self._plugin.kind,
-            is_ours=objects.is_followed,
-            wake=setup.wake,
-            repeats=self._plugin.lasting_events,
-            normal=config.events == "all",
-            cluster_wide=config.cluster_wide,
-            clock=setup.clock,
-            random=setup.random,
         )
 
     @override
@@ -180,13 +146,34 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
             finalizer=self._config.finalizer,
         )
         try:
-            reply = await self._api.create(context.namespace, msgspec.json.encode(manifest))
-        except ConnectionRefusedError as error:
+            await self._api.known()
+        except (ApiError, OSError) as error:
             return NotStarted(str(error))
-        made = await self._made(context, reply)
+        held = self._gates.held(context.namespace, context.key, self._plugin.demand(manifest), context.clock.now())
+        if held is not None:
+            return held
+        try:
+            made = await self._create(context, msgspec.json.encode(manifest))
+        except BaseException:
+            self._tried(context)
+            raise
+        if isinstance(made, QuotaFull):
+            return self._gates.refused(context.namespace, context.key, made, context.clock.now())
+        self._tried(context)
         if isinstance(made, NotStarted):
             return made
         return self._status(context, self._state(context, made), made)
+
+    def _tried(self, context: Context) -> None:
+        """Take in that an attempt was not refused by a quota: the next one may try."""
+        self._wake_all(self._gates.passed(context.namespace, context.key, context.clock.now()))
+
+    async def _create(self, context: Context, manifest: bytes) -> ViewT | NotStarted:
+        try:
+            reply = await self._api.create(context.namespace, manifest)
+        except ConnectionRefusedError as error:
+            return NotStarted(str(error))
+        return await self._made(context, reply)
 
     async def _made(self, context: Context, reply: Reply) -> ViewT | NotStarted:
         """Say what came of a creation."""
@@ -248,14 +235,14 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         """Delete the object, take our finalizer off, and wait until it is gone: one or two writes, then looks."""
         if not state.deleting:
             if not await self._delete(state):
-                return self._gone(state)
+                return self._gone(context, state)
             return StillThere(msgspec.structs.replace(state, deleting=True), check_after=KILL_PACE_SECONDS)
         sighting = self._cache.look(state.namespace, state.name)
         view = sighting.view
         if sighting.is_gone or (view is not None and view.metadata.uid != state.uid):
             view = await self._confirm(state)
             if view is None or view.metadata.uid != state.uid:
-                return self._gone(state)
+                return self._gone(context, state)
         return StillThere(state, check_after=KILL_PACE_SECONDS)
 
     async def _delete(self, state: ObjectState) -> bool:
@@ -271,14 +258,21 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         keeps = names.other_finalizers(view.metadata)
         return await self._api.let_go(state.namespace, state.name, state.uid, keeps)
 
-    def _gone(self, state: ObjectState) -> Gone:
-        self._forget(state)
+    def _gone(self, context: Context, state: ObjectState) -> Gone:
+        self._over(context, state)
         return Gone()
 
+    def _over(self, context: Context, state: ObjectState) -> None:
+        """Take in that an object is gone: what it had of a quota is free."""
+        self._forget(state)
+        self._wake_all(self._gates.freed(state.namespace, context.clock.now()))
+
+    def _wake_all(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._wake(key)
+
     def _forget(self, state: ObjectState) -> None:
-        self._cache.forget(state.namespace, state.name)
-        if self._happenings is not None:
-            self._happenings.forget(state.uid)
+        self._parts.forget(state.namespace, state.name, state.uid)
 
     @override
     async def finalize(self, context: Context, state: ObjectState) -> None:
@@ -291,7 +285,13 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
                 details = {"namespace": state.namespace, "object": state.name, "error": repr(error)}
                 log.warning("nothing was saved of an object that ended", extra=details)
         self._forget(state)  # its own end is no news: nobody is to look again for it
-        await self._delete(state)
+        retention = self._parts.retention
+        if retention is not None and view is not None and self._plugin.is_over(view):
+            keeps = names.other_finalizers(view.metadata)
+            await retention.keep(state.namespace, state.name, state.uid, keeps)
+        else:
+            await self._delete(state)
+        self._over(context, state)
 
     @override
     async def find(self, context: Context) -> Sequence[Found[ObjectState]]:
@@ -310,7 +310,7 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
             ApiError: The API server refuses.
             OSError: It could not be asked.
         """
-        return await ObjectClient(self._api.connection, kind).get(namespace, name)
+        return await ObjectClient(self._api.connection, kind, self._api.discovery).get(namespace, name)
 
     @override
     async def read_part(self, namespace: str, name: str, part: str, query: Mapping[str, str]) -> bytes | None:
@@ -334,14 +334,17 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         return self._api.connection.counts
 
     @property
+    def _parts(self) -> Followed[ViewT]:
+        assert self._followed is not None, "it is used before it is initialised"
+        return self._followed
+
+    @property
     def _api(self) -> ObjectClient:
-        assert self._client is not None, "it is used before it is initialised"
-        return self._client
+        return self._parts.client
 
     @property
     def _cache(self) -> Objects[ViewT]:
-        assert self._objects is not None, "it is used before it is initialised"
-        return self._objects
+        return self._parts.objects
 
     def _seen(self, data: bytes) -> ViewT:
         view = self._cache.decode(data)
@@ -359,10 +362,9 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         )
 
     def _status(self, context: Context, state: ObjectState, view: ViewT) -> Status:
-        happening = None
-        if self._happenings is not None:
-            self._happenings.follow(state.namespace)
-            happening = self._happenings.latest(state.uid)
+        parts = self._parts
+        parts.follow(state.namespace)
+        happening = parts.happenings.latest(state.uid) if parts.happenings is not None else None
         look = Look(now=context.clock.now(), memory=state.memory, settings=state.settings, happening=happening)
         told = self._plugin.read_phase(view, look)
         state = msgspec.structs.replace(state, memory=cast("dict[str, Any]", told.memory))

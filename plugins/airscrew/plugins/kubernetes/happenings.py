@@ -24,8 +24,9 @@ import msgspec
 from cachetools import LRUCache
 
 from airscrew.engine.clock import Clock
-from airscrew.plugins.kubernetes.api.client import ApiError, HistoryGoneError, ObjectClient
+from airscrew.plugins.kubernetes.api.client import HistoryGoneError, ObjectClient
 from airscrew.plugins.kubernetes.api.connection import Connection
+from airscrew.plugins.kubernetes.api.errors import ApiError
 from airscrew.plugins.kubernetes.api.kinds import EVENT, Kind
 
 _log = logging.getLogger("airscrew.kubernetes")
@@ -158,8 +159,10 @@ class Happenings:
             except HistoryGoneError:
                 version = ""
                 continue
-            except (ApiError, OSError) as error:
-                version = "" if isinstance(error, ApiError) else version
+            except ApiError as error:
+                version, pause = "", max(pause, error.retry_after)
+                self.trouble[namespace] = str(error)
+            except OSError as error:
                 self.trouble[namespace] = str(error)
             except Exception as error:  # noqa: BLE001  # a wall: the watch must not end for a defect in what reads it
                 _log.exception("a watch of events failed", extra={"namespace": namespace})

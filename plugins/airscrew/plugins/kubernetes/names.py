@@ -22,6 +22,8 @@ EXECUTION = f"{PREFIX}execution"
 UID = f"{PREFIX}uid"
 ATTEMPT = f"{PREFIX}attempt"
 SETTINGS = f"{PREFIX}settings"
+FINISHED = f"{PREFIX}finished"
+EXPIRES = f"{PREFIX}expires"
 FINALIZER = f"{PREFIX}attempt"
 
 

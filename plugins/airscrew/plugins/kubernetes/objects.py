@@ -27,7 +27,8 @@ from cachetools import TTLCache
 
 from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, Measured, SyncResult, Updated, batches_by
 from airscrew.engine.clock import Clock
-from airscrew.plugins.kubernetes.api.client import ApiError, Change, HistoryGoneError, ObjectClient
+from airscrew.plugins.kubernetes.api.client import Change, HistoryGoneError, ObjectClient
+from airscrew.plugins.kubernetes.api.errors import ApiError
 from airscrew.plugins.kubernetes.pod_view import Metadata
 
 _log = logging.getLogger("airscrew.kubernetes")
@@ -298,7 +299,7 @@ class Objects(Generic[ViewT]):
                 version = ""
                 continue
             except ApiError as error:
-                status.trouble, version = str(error), ""
+                status.trouble, version, pause = str(error), "", max(pause, error.retry_after)
                 if error.status in FORBIDDEN:  # then the list that comes before the next try tells how all stand
                     await asyncio.sleep(self._scope.period)
                     continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from airscrew.engine.executor import TaskContext
@@ -149,6 +150,15 @@ class KubernetesPlugin(ABC, Generic[ViewT]):
             RetryableError: It may later.
         """
 
+    def demand(self, manifest: Mapping[str, object]) -> Mapping[str, Decimal]:
+        """
+        Say how much an object needs of what quotas count, by their names for it. Pure.
+
+        An attempt that needs more than a quota has left waits for others to end, and is not sent to be refused.
+        """
+        del manifest
+        return {f"count/{self.kind.plural}.{self.kind.group}".rstrip("."): Decimal(1)}
+
     @abstractmethod
     def read_phase(self, view: ViewT, look: Look) -> ObjectPhase:
         """
@@ -156,6 +166,11 @@ class KubernetesPlugin(ABC, Generic[ViewT]):
 
         An object whose deletion somebody else has asked for is told by the plugin too: it knows whether its end counts.
         """
+
+    def is_over(self, view: ViewT) -> bool:
+        """Tell whether nothing of an object is at work any more, so that it may be kept for a while. Pure."""
+        del view
+        return False
 
     async def before_deletion(self, context: TaskContext[ObjectState], view: ViewT, cluster: ClusterReader) -> None:
         """

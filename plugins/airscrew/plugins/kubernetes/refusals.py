@@ -2,7 +2,8 @@
 What the API server's refusal of a creation means. Pure.
 
     409 AlreadyExists                       There: somebody has to look whose it is
-    403 quota that may be freed             NotStarted, with what is used and what there is
+    403 quota that may be freed             QuotaFull, a NotStarted with what is used and what there is
+    403 quota that nobody has counted yet   NotStarted: its controller is about to
     403 quota that never suffices           PermanentError ResourceRequestsExceedLimits
     403 a LimitRange, a missing limit       PermanentError ResourceRequestsExceedLimits, BadTaskFormat
     403 PodSecurity, no service account     PermanentError PodSecurityViolation, ServiceAccountNotFound
@@ -20,7 +21,9 @@ A request that is as large as the whole quota fits: it waits until the others ar
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
 
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import NotStarted
@@ -57,6 +60,18 @@ class Refusal:
     reason: str = ""
     message: str = ""
     retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaFull(NotStarted):
+    """
+    A quota is used up for now.
+
+    Attributes:
+        left: What there was left of what was not enough, by the quota's names.
+    """
+
+    left: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +126,10 @@ def _forbidden(message: str) -> NotStarted | PermanentError:
             f"{name}: {amount} wanted, {used.get(name, '?')}/{limited.get(name, '?')} used"
             for name, amount in requested.items()
         )
-        return NotStarted(f"waiting for quota {quota['name']}: {told}")
+        left = {name: _left(used.get(name, ""), limited.get(name, "")) for name in requested}
+        return QuotaFull(f"waiting for quota {quota['name']}: {told}", left=left)
+    if "status unknown for quota" in message:
+        return NotStarted(message)
     code = next((code for text, code in _FORBIDDEN if text in message), "")
     if code:
         return PermanentError(message, code=code)
@@ -121,6 +139,12 @@ def _forbidden(message: str) -> NotStarted | PermanentError:
 def _amounts(text: str) -> dict[str, str]:
     pairs = (pair.partition("=") for pair in text.split(","))
     return {name: amount for name, _, amount in pairs if name}
+
+
+def _left(used: str, limited: str) -> Decimal:
+    """Say how much is left; nothing, where that cannot be read."""
+    taken, there_is = read_quantity(used), read_quantity(limited)
+    return Decimal(0) if taken is None or there_is is None else max(there_is - taken, Decimal(0))
 
 
 def _exceeds(amount: str, limit: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import NotStarted
 from airscrew.idl.errors import ErrorKind
-from airscrew.plugins.kubernetes.refusals import Refusal, There, Unknown, read_refusal
+from airscrew.plugins.kubernetes.refusals import QuotaFull, Refusal, There, Unknown, read_refusal
 
 
 def quota(requested: str, used: str, limited: str) -> str:
@@ -70,9 +72,16 @@ def test_a_quota_that_is_used_up_is_waited_for_with_what_is_used() -> None:
 
     told = read_refusal(Refusal(status=403, message=message))
 
-    assert told == NotStarted(
-        "waiting for quota team: limits.cpu: 2 wanted, 3500m/4 used, requests.nvidia.com/gpu: 1 wanted, 0/8 used"
+    assert told == QuotaFull(
+        "waiting for quota team: limits.cpu: 2 wanted, 3500m/4 used, requests.nvidia.com/gpu: 1 wanted, 0/8 used",
+        left={"limits.cpu": Decimal("0.5"), "requests.nvidia.com/gpu": Decimal(8)},
     )
+
+
+def test_a_quota_that_is_not_counted_yet_is_waited_for() -> None:
+    message = 'pods "p" is forbidden: status unknown for quota: few, resources: pods'
+
+    assert isinstance(read_refusal(Refusal(status=403, message=message)), NotStarted)
 
 
 def test_a_request_as_large_as_the_whole_quota_fits() -> None:

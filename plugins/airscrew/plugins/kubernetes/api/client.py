@@ -1,42 +1,35 @@
 """
 Objects of the API server: made, read, listed, watched, deleted.
 
-Answers stay bytes; whoever asked decodes the fields that it reads.
+Answers stay bytes; whoever asked decodes the fields that it reads. When the API server asks for patience (429 with
+Retry-After), what may be sent twice is sent once more after that time, and a creation says so to whoever asked for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from airscrew.engine.errors import ExecutorError
 from airscrew.plugins.kubernetes.api.connection import Connection, Reply, StreamRefusedError
+from airscrew.plugins.kubernetes.api.discovery import Discovery
+from airscrew.plugins.kubernetes.api.errors import ApiError, refusal_of, status_decoder
 from airscrew.plugins.kubernetes.api.kinds import Kind
-from airscrew.plugins.kubernetes.refusals import Refusal
 
 PAGE = 500
 WATCH_SECONDS = 290
 IDLE_SECONDS = 100.0
 """Bookmarks come about once a minute: a stream without a word for longer is dead."""
 
+PATIENCE_SECONDS = 20.0
+"""The longest that a request waits because the API server asks it to; for longer whoever asked comes again."""
+
+BUSY = 429
 GONE = 410
 NOT_FOUND = 404
 CONFLICT = 409
-
-
-class ApiError(ExecutorError):
-    """
-    The API server refused to answer a question.
-
-    Attributes:
-        status: The status of HTTP.
-    """
-
-    def __init__(self, what: str, status: int, message: str) -> None:
-        super().__init__(f"{what}: {status} {message}")
-        self.status = status
 
 
 class HistoryGoneError(Exception):
@@ -53,12 +46,6 @@ class _List(msgspec.Struct, frozen=True):
     items: tuple[msgspec.Raw, ...] | None = ()
 
 
-class _Status(msgspec.Struct, frozen=True):
-    message: str = ""
-    reason: str = ""
-    code: int = 0
-
-
 class _Change(msgspec.Struct, frozen=True):
     type: str
     object: msgspec.Raw
@@ -71,7 +58,6 @@ class _Bookmark(msgspec.Struct, frozen=True):
 _list_decoder = msgspec.json.Decoder(_List)
 _change_decoder = msgspec.json.Decoder(_Change)
 _bookmark_decoder = msgspec.json.Decoder(_Bookmark)
-_status_decoder = msgspec.json.Decoder(_Status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +97,28 @@ class ObjectClient:
 
     Attributes:
         connection: The way to the API server.
-        kind: Which kind.
+        kind: Which kind; without a plural or a version it is looked up at its first use.
+        discovery: Looks it up.
     """
 
     connection: Connection
     kind: Kind
+    discovery: Discovery | None = None
+
+    async def known(self) -> Kind:
+        """
+        Return the kind with all that belongs to it.
+
+        Raises:
+            PermanentError: The cluster does not have it.
+            ApiError: The API server does not say.
+            OSError: It could not be asked.
+        """
+        return self.kind if self.discovery is None else await self.discovery.resolve(self.kind)
 
     async def create(self, namespace: str, manifest: bytes) -> Reply:
         """Make an object; the answer is told whatever it is."""
-        return await self.connection.request("POST", self.kind.path(namespace), body=manifest)
+        return await self.connection.request("POST", (await self.known()).path(namespace), body=manifest)
 
     async def get(self, namespace: str, name: str) -> bytes | None:
         """
@@ -129,7 +128,7 @@ class ObjectClient:
             ApiError: The API server does not say.
             OSError: It could not be asked.
         """
-        reply = await self.connection.request("GET", self.kind.path(namespace, name))
+        reply = await self._ask("GET", (await self.known()).path(namespace, name))
         if reply.status == NOT_FOUND:
             return None
         return _good(reply, f"{self.kind.kind} {namespace}/{name} cannot be read").body
@@ -142,7 +141,7 @@ class ObjectClient:
             ApiError: The API server refuses.
             OSError: It could not be asked.
         """
-        reply = await self.connection.request("GET", self.kind.path(namespace, name, part), query=query)
+        reply = await self._ask("GET", (await self.known()).path(namespace, name, part), query=query)
         if reply.status == NOT_FOUND:
             return None
         return _good(reply, f"the {part} of {self.kind.kind} {namespace}/{name} cannot be read").body
@@ -161,13 +160,20 @@ class ObjectClient:
         options: dict[str, object] = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
-        path = self.kind.path(namespace, name)
-        reply = await self.connection.request("DELETE", path, body=msgspec.json.encode(options))
+        path = (await self.known()).path(namespace, name)
+        reply = await self._ask("DELETE", path, body=msgspec.json.encode(options))
         if reply.status in {NOT_FOUND, CONFLICT}:
             return None
         return _good(reply, f"{self.kind.kind} {namespace}/{name} cannot be deleted").body
 
-    async def let_go(self, namespace: str, name: str, uid: str, finalizers: Sequence[str]) -> bool:
+    async def let_go(
+        self,
+        namespace: str,
+        name: str,
+        uid: str,
+        finalizers: Sequence[str],
+        metadata: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> bool:
         """
         Write which finalizers an object keeps, if it is the one with this UID.
 
@@ -176,6 +182,7 @@ class ObjectClient:
             name: Of the object.
             uid: Of the object.
             finalizers: Those that stay.
+            metadata: Labels and annotations that it gets.
 
         Returns:
             Whether it was there.
@@ -184,9 +191,9 @@ class ObjectClient:
             ApiError: The API server refuses.
             OSError: It could not be asked.
         """
-        change = {"metadata": {"uid": uid, "finalizers": list(finalizers) or None}}
-        path, body = self.kind.path(namespace, name), msgspec.json.encode(change)
-        reply = await self.connection.request("PATCH", path, body=body, kind="application/merge-patch+json")
+        change = {"metadata": {**(metadata or {}), "uid": uid, "finalizers": list(finalizers) or None}}
+        path, body = (await self.known()).path(namespace, name), msgspec.json.encode(change)
+        reply = await self._ask("PATCH", path, body=body, kind="application/merge-patch+json")
         if reply.status in {NOT_FOUND, CONFLICT}:
             return False
         _good(reply, f"the finalizer of {self.kind.kind} {namespace}/{name} cannot be removed")
@@ -210,11 +217,27 @@ class ObjectClient:
             except HistoryGoneError:
                 continue  # the moment of the first page is compacted: a new one begins
 
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        kind: str = "application/json",
+    ) -> Reply:
+        """Send what may be sent twice; once more when the API server is busy and says for how long."""
+        reply = await self.connection.request(method, path, query=query, body=body, kind=kind)
+        if reply.status == BUSY and reply.retry_after is not None and reply.retry_after <= PATIENCE_SECONDS:
+            await asyncio.sleep(reply.retry_after)
+            reply = await self.connection.request(method, path, query=query, body=body, kind=kind)
+        return reply
+
     async def _list_once(self, namespace: str, selector: str) -> Listing:
         items: list[msgspec.Raw] = []
         query = {"labelSelector": selector, "limit": str(PAGE)}
         while True:
-            reply = await self.connection.request("GET", self.kind.path(namespace), query=query)
+            reply = await self._ask("GET", (await self.known()).path(namespace), query=query)
             if reply.status == GONE and "continue" in query:
                 raise HistoryGoneError
             page = _list_decoder.decode(_good(reply, f"{self.kind.plural} cannot be listed").body)
@@ -231,7 +254,7 @@ class ObjectClient:
             ApiError: The API server refuses.
             OSError: It could not be asked.
         """
-        reply = await self.connection.request("GET", self.kind.path(namespace), query={"limit": "1"})
+        reply = await self._ask("GET", (await self.known()).path(namespace), query={"limit": "1"})
         return _list_decoder.decode(_good(reply, f"{self.kind.plural} cannot be listed").body).metadata.resource_version
 
     async def watch(self, namespace: str, selector: str, version: str, *, fields: str = "") -> AsyncIterator[Change]:
@@ -258,7 +281,9 @@ class ObjectClient:
             "timeoutSeconds": str(WATCH_SECONDS),
         }
         try:
-            async for line in self.connection.stream(self.kind.path(namespace), query=query, idle=IDLE_SECONDS):
+            async for line in self.connection.stream(
+                (await self.known()).path(namespace), query=query, idle=IDLE_SECONDS
+            ):
                 for change in _changes(line, self.kind):
                     yield change
         except StreamRefusedError as error:
@@ -282,7 +307,7 @@ def _changes(line: bytes, kind: Kind) -> Iterator[Change]:
         case "BOOKMARK":
             yield Change(None, is_deleted=False, version=version)
         case "ERROR":
-            status = _status_decoder.decode(change.object)
+            status = status_decoder.decode(change.object)
             if status.code == GONE:
                 raise HistoryGoneError
             raise ApiError(f"the watch of {kind.plural} ended", status.code, status.message)
@@ -290,18 +315,7 @@ def _changes(line: bytes, kind: Kind) -> Iterator[Change]:
             return
 
 
-def refusal_of(reply: Reply) -> Refusal:
-    """Read an answer other than success."""
-    message, reason = reply.body[:500].decode(errors="replace"), ""
-    try:
-        status = _status_decoder.decode(reply.body)
-        message, reason = status.message or message, status.reason
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        pass
-    return Refusal(status=reply.status, reason=reason, message=message, retry_after=reply.retry_after)
-
-
 def _good(reply: Reply, what: str) -> Reply:
     if not reply.is_good:
-        raise ApiError(what, reply.status, refusal_of(reply).message)
+        raise ApiError(what, reply.status, refusal_of(reply).message, reply.retry_after or 0.0)
     return reply

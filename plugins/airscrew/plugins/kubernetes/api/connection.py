@@ -174,8 +174,13 @@ class KubernetesConnection(Connection):
             ) as response:
                 if response.status >= 300:  # noqa: PLR2004 - the statuses of HTTP
                     raise StreamRefusedError(await _reply(response))
-                async for line in _lines(response.content):
-                    yield line
+                transport = response.connection.transport if response.connection is not None else None
+                try:
+                    async for line in _lines(response.content):
+                        yield line
+                finally:
+                    if transport is not None:
+                        transport.abort()  # a polite end waits for the server's word, which goes on streaming
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ConnectionResetError(f"the stream from the API server broke: {error!r}") from error
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, MutableMapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -16,11 +17,12 @@ from airscrew.engine.errors import PermanentError, RetryableError
 from airscrew.engine.executor import TaskContext
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import TaskInfo
-from airscrew.plugins.kubernetes.api.client import ApiError
+from airscrew.plugins.kubernetes.api.errors import ApiError
 from airscrew.plugins.kubernetes.api.kinds import POD, Kind
 from airscrew.plugins.kubernetes.plugin import Built, ClusterReader, KubernetesPlugin, Look, ObjectPhase
 from airscrew.plugins.kubernetes.pod.build import PodAttempt, TemplateChoice, build_pod, choose_pod_template
 from airscrew.plugins.kubernetes.pod.config import PodConfig, read_config
+from airscrew.plugins.kubernetes.pod.demand import pod_demand
 from airscrew.plugins.kubernetes.pod.log_links import LinkTemplate, PodFacts, TaskFacts, pod_links, task_links
 from airscrew.plugins.kubernetes.pod.phases import MOUNT_EVENTS, task_phase
 from airscrew.plugins.kubernetes.pod.source import source_pod
@@ -108,6 +110,10 @@ class PodPlugin(KubernetesPlugin[PodView]):
         return None
 
     @override
+    def demand(self, manifest: Mapping[str, object]) -> Mapping[str, Decimal]:
+        return pod_demand(manifest)
+
+    @override
     def read_phase(self, view: PodView, look: Look) -> ObjectPhase:
         settings = msgspec.convert(look.settings, _Settings)
         config = self._config
@@ -126,6 +132,10 @@ class PodPlugin(KubernetesPlugin[PodView]):
             happening=look.happening,
         )
         return _object_phase(told, view, settings, look.now)
+
+    @override
+    def is_over(self, view: PodView) -> bool:
+        return view.status.phase in {"Succeeded", "Failed"} and view.metadata.deletion_timestamp is None
 
     @override
     async def before_deletion(self, context: TaskContext[ObjectState], view: PodView, cluster: ClusterReader) -> None:
