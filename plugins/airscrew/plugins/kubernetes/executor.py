@@ -116,13 +116,16 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
     @override
     def caches(self) -> Sequence[Measured]:
         """Return what its objects are kept in."""
-        return () if self._objects is None else (self._objects.cache,)
+        return () if self._followed is None else (self._followed.objects.cache,)
 
     @override
     def watches(self) -> Mapping[str, float]:
         """Return how long the most silent watch of its kind has told nothing."""
-        age = None if self._objects is None else self._objects.watch_age()
-        return {} if age is None or self._objects is None else {self._objects.cache.name: age}
+        if self._followed is None:
+            return {}
+        objects = self._followed.objects
+        age = objects.watch_age()
+        return {} if age is None else {objects.cache.name: age}
 
     @override
     async def start_task(self, context: Context, template: TaskTemplate) -> Status | NotStarted:
