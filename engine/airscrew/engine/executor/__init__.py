@@ -7,9 +7,16 @@ store, the controller, or any plugin.
 
 from airscrew.engine.executor.context import Locations, TaskContext
 from airscrew.engine.executor.contract import Executor, MaybeAwaitable, Setup
-from airscrew.engine.executor.declarations import AtMostOnce, Findable, Idempotent, NoEffect, StartDeclaration
+from airscrew.engine.executor.declarations import (
+    AtMostOnce,
+    ClusterRight,
+    Findable,
+    Idempotent,
+    NoEffect,
+    StartDeclaration,
+)
 from airscrew.engine.executor.erased import AnyContext, AnyCoroutine, AnyExecutor, AnyFound, AnyStatus
-from airscrew.engine.executor.status import Found, Gone, NotStarted, OutputsAt, StillThere, TaskStatus
+from airscrew.engine.executor.status import Found, Gone, NotStarted, OutputsAt, Released, StillThere, TaskStatus
 
 __all__ = [
     "AnyContext",
@@ -18,6 +25,7 @@ __all__ = [
     "AnyFound",
     "AnyStatus",
     "AtMostOnce",
+    "ClusterRight",
     "Executor",
     "Findable",
     "Found",
@@ -28,6 +36,7 @@ __all__ = [
     "NoEffect",
     "NotStarted",
     "OutputsAt",
+    "Released",
     "Setup",
     "StartDeclaration",
     "StillThere",

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, Union
 
 from airscrew.engine.clock import Clock
 from airscrew.engine.executor.context import TaskContext
-from airscrew.engine.executor.declarations import AtMostOnce, StartDeclaration
-from airscrew.engine.executor.status import Found, Gone, NotStarted, StillThere, TaskStatus
+from airscrew.engine.executor.declarations import AtMostOnce, ClusterRight, StartDeclaration
+from airscrew.engine.executor.status import Found, Gone, NotStarted, Released, StillThere, TaskStatus
 
 if TYPE_CHECKING:
     from airscrew.engine.cache import Measured
@@ -83,6 +83,7 @@ class Executor(ABC, Generic[StateT]):
         concurrency: How many executions may be live in the outside system at once from this process; None for no
             limit.
         outside: Where its jobs run, for the account of where time goes: ``kubernetes`` or ``external``.
+        cluster_rights: What it does in a Kubernetes cluster: operators' roles are written of this.
     """
 
     id: ClassVar[str]
@@ -100,6 +101,7 @@ class Executor(ABC, Generic[StateT]):
     custom_message: ClassVar[type[object] | None] = None
     concurrency: int | None = None
     outside: ClassVar[str] = "external"
+    cluster_rights: ClassVar[tuple[ClusterRight, ...]] = ()
 
     def initialize(self, setup: Setup) -> MaybeAwaitable[None]:
         """
@@ -213,6 +215,22 @@ class Executor(ABC, Generic[StateT]):
             Exception: The engine backs off and looks again.
         """
         return one == other
+    def release(self, *, delete: bool) -> MaybeAwaitable[Released]:
+        """
+        Let go of all that this installation holds in the outside system: no engine of it comes back.
+
+        Called by ``airscrew release`` after ``initialize``, while no engine works on the store; never by an engine.
+        Perhaps more than once, so it must be idempotent. May wait. Whatever would keep somebody else from removing an
+        object, as a finalizer does, has to come off.
+
+        Args:
+            delete: Whether jobs are ended and removed as well; else they run on.
+
+        Raises:
+            Exception: Something is still held; the command says so, and can be given again.
+        """
+        del delete
+        return Released()
 
     def migrate_state(self, state: Mapping[str, object], version: int) -> Mapping[str, object]:
         """

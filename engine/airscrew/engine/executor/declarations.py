@@ -1,5 +1,5 @@
 """
-What an executor declares of its ``start_task``: how an unknown outcome is resolved.
+What an executor declares: of its ``start_task``, how an unknown outcome is resolved; and which rights it needs.
 
 A start is unknown when its reply was lost: a time-out, a broken connection, a crash of the engine between the call
 and the write of its result, a take-over. Until it is resolved, no further start, retry or kill of the execution goes
@@ -53,3 +53,21 @@ class AtMostOnce:
 
 
 StartDeclaration = NoEffect | Idempotent | Findable | AtMostOnce
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterRight:
+    """
+    What an executor does to objects of a Kubernetes cluster, in each namespace that has tasks.
+
+    ``airscrew rbac`` writes roles of these, and the chart has no others.
+
+    Attributes:
+        group: The API group; empty for the core.
+        resources: Kinds by their plural, parts of them as ``pods/log``.
+        verbs: Of the API: ``get``, ``list``, ``watch``, ``create``, ``patch``, ``delete``.
+    """
+
+    group: str = ""
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]

@@ -157,3 +157,17 @@ class Found(Generic[StateT]):
 
     state: StateT
     created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """
+    What an installation let go of.
+
+    Attributes:
+        objects: How many there were.
+        deleted: How many of them are gone now.
+    """
+
+    objects: int = 0
+    deleted: int = 0

@@ -32,6 +32,7 @@ from airscrew.engine.executor import (
     Gone,
     NotStarted,
     OutputsAt,
+    Released,
     Setup,
     StillThere,
     TaskContext,
@@ -51,6 +52,7 @@ from airscrew.plugins.kubernetes.objects import Objects
 from airscrew.plugins.kubernetes.plugin import ClusterReader, KubernetesPlugin, Look, ObjectPhase, ViewT
 from airscrew.plugins.kubernetes.quota import QuotaGates
 from airscrew.plugins.kubernetes.refusals import QuotaFull, There, Unknown, read_refusal
+from airscrew.plugins.kubernetes.release import Release
 from airscrew.plugins.kubernetes.state import ObjectState
 from airscrew.plugins.opened import Opened
 
@@ -295,6 +297,13 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         else:
             await self._delete(state)
         self._over(context, state)
+
+    @override
+    async def release(self, *, delete: bool) -> Released:
+        """Take our finalizer off all objects of this installation, and delete them if that is wanted."""
+        namespaces = () if self._config.cluster_wide else self._config.namespaces
+        selector = names.selector(self._installation, self._plugin.id)
+        return await Release(self._api, selector, namespaces or ("",), delete=delete).run()
 
     @override
     async def find(self, context: Context) -> Sequence[Found[ObjectState]]:

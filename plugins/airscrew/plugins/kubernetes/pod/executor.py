@@ -4,6 +4,7 @@ The executor of Pods, as it is installed.
 
 from __future__ import annotations
 
+from airscrew.engine.executor import ClusterRight
 from airscrew.plugins.kubernetes.api.connection import open_connection
 from airscrew.plugins.kubernetes.executor import KubernetesExecutor, OpenConnection
 from airscrew.plugins.kubernetes.pod.plugin import PodPlugin
@@ -21,6 +22,10 @@ class PodExecutor(KubernetesExecutor[PodView]):
     id = PodPlugin.id
     task_types = PodPlugin.task_types
     takes_containers = PodPlugin.takes_containers
+    cluster_rights = (
+        ClusterRight(resources=("pods",), verbs=("create", "get", "list", "watch", "patch", "delete")),
+        ClusterRight(resources=("pods/log", "podtemplates"), verbs=("get",)),
+    )
 
     def __init__(self, connect: OpenConnection = open_connection) -> None:
         super().__init__(PodPlugin(), connect)
