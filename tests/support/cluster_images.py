@@ -7,7 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.support.images import CannotMakeImageError, Image, project_image
+from tests.support.etcd import find_binary
+from tests.support.go_modules import CannotBuildError
+from tests.support.images import CannotMakeImageError, Image, etcd_image, project_image
+from tests.support.images import engine_image as make_engine_image
 from tests.support.images import python_image as make_python_image
 
 from airscrew.engine.testing.cluster.cluster import Cluster
@@ -25,10 +28,22 @@ def airscrew_image(cluster: Cluster) -> str:
     return _load(cluster, project_image)
 
 
+@pytest.fixture(scope="session")
+def engine_image(cluster: Cluster) -> str:
+    """The name of the engine's own image, as the Dockerfile describes it."""
+    return _load(cluster, make_engine_image)
+
+
+@pytest.fixture(scope="session")
+def bundled_etcd_image(cluster: Cluster) -> str:
+    """The name of an image with etcd."""
+    return _load(cluster, lambda: etcd_image(find_binary()))
+
+
 def _load(cluster: Cluster, make: Callable[[], Image]) -> str:
     try:
         image = make()
-    except CannotMakeImageError as error:
+    except (CannotMakeImageError, CannotBuildError) as error:
         pytest.fail(f"NO IMAGE TO TEST WITH: {error}", pytrace=False)
     cluster.load_image(image.archive)
     return image.name

@@ -1,7 +1,8 @@
 """
 Container images for test clusters, made without a registry: Debian's packages, Python's packages, a tar of each layer.
 
-    python -m tests.support.images [--extra NAME]... FILE    the project's image as a docker-archive
+    python -m tests.support.images [--extra NAME]... FILE    an image with the project, as a docker-archive
+    python -m tests.support.images --engine FILE             the image that the Dockerfile describes
 
 Layers are kept in ``~/.cache/airscrew`` by what they are made of: the base for months, the dependencies as long as the
 lock file stays, the project's own code for its sum. An image is an archive of layers, and what has a layer already
@@ -16,6 +17,8 @@ import io
 import json
 import os
 import platform
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -42,6 +45,12 @@ FORGET_SECONDS = 3600.0
 PORTIONS = ("engine", "plugins", "state", "idl")
 
 
+DOCKERFILE = ROOT / "Dockerfile"
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+COMPILED = "compiled"
+"""Part of what a layer is made of: programs start in half the time, and on a read-only file system too."""
+
+
 class CannotMakeImageError(Exception):
     """There is no way to that image here; the message says what to install."""
 
@@ -62,12 +71,22 @@ class Image:
 
 def pause_image() -> Image:
     """Return what holds the network of a Pod while its containers come and go."""
-    return _image("pause", [_layer("pause", [PAUSE], _make_pause)], command=["/pause"])
+    return _image("pause", [_layer("pause", [PAUSE], _make_pause)], Settings(command=("/pause",)))
 
 
 def python_image() -> Image:
     """Return Debian with Python, and nothing else."""
-    return _image("python", [_base()], command=["python3"])
+    return _image("python", [_base()], Settings(command=("python3",)))
+
+
+def etcd_image(binary: Path) -> Image:
+    """Return an image with an etcd that needs no library, and nothing else."""
+
+    def put(tree: Path) -> None:
+        (tree / "usr/local/bin").mkdir(parents=True)
+        shutil.copy(binary.resolve(), tree / "usr/local/bin/etcd")
+
+    return _image("etcd", [_layer("etcd", [_sum_of(binary.resolve())], put)], Settings(command=("etcd",)))
 
 
 def project_image(extras: Iterable[str] = ("flytekit",), more: Sequence[Path] = ()) -> Image:
@@ -78,19 +97,66 @@ def project_image(extras: Iterable[str] = ("flytekit",), more: Sequence[Path] = 
         extras: Extras of the project that come with it.
         more: Python files or packages that are laid beside it, such as the tasks of a test.
     """
+    image = _image("airscrew", _project_layers(extras, more), Settings(command=("airscrew", "--help")))
+    _forget_old(image.archive.parent)
+    return image
+
+
+def engine_image() -> Image:
+    """Return the image of the engine: what the Dockerfile says, over this base."""
+    text = DOCKERFILE.read_text()
+    found = re.search(r'^ARG EXTRAS="([^"]*)"', text, re.MULTILINE)
+    assert found is not None, "the Dockerfile names the extras"
+    image = _image("engine", _project_layers(found.group(1).split(), ()), read_settings(text))
+    _forget_old(image.archive.parent)
+    return image
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    What a container of an image begins with.
+
+    Attributes:
+        command: Its first words, when a Pod names none.
+        entrypoint: What stands before them.
+        user: Its user and group; empty for root.
+        env: Its variables.
+    """
+
+    command: tuple[str, ...]
+    entrypoint: tuple[str, ...] = ()
+    user: str = ""
+    env: tuple[str, ...] = ("LANG=C.UTF-8",)
+
+    def as_config(self) -> dict[str, object]:
+        """As an image's configuration has it."""
+        config = {"Env": [f"PATH={DEFAULT_PATH}", *self.env], "Cmd": list(self.command), "WorkingDir": "/"}
+        return config | ({"Entrypoint": list(self.entrypoint)} if self.entrypoint else {}) | {"User": self.user}
+
+
+def read_settings(dockerfile: str) -> Settings:
+    """Read what the last stage of a Dockerfile says of its containers; where programs lie is the base's own matter."""
+    stage = dockerfile.rpartition("\nFROM ")[2]
+    words = dict(re.findall(r"^(USER|ENTRYPOINT|CMD|ENV) (.*)$", stage, re.MULTILINE))
+    env = tuple(word for word in shlex.split(words["ENV"]) if not word.startswith("PATH="))
+    command, entrypoint = json.loads(words["CMD"]), json.loads(words["ENTRYPOINT"])
+    return Settings(command=tuple(command), entrypoint=tuple(entrypoint), user=words["USER"], env=env)
+
+
+def _project_layers(extras: Iterable[str], more: Sequence[Path]) -> list[Path]:
     chosen = sorted(extras)
     lock = (ROOT / "uv.lock").read_text()
     sources = [str(_sum_of(ROOT / each)) for each in (*PORTIONS, "pyproject.toml")] + [
         str(_sum_of(each)) for each in more
     ]
-    layers = [
+    project = _layer("project", [*sources, COMPILED], lambda folder: _install_project(folder, more))
+    _forget_old(project.parent)
+    return [
         _base(),
-        _layer("dependencies", [lock, *chosen], lambda folder: _install_dependencies(folder, chosen)),
-        _layer("project", sources, lambda folder: _install_project(folder, more)),
+        _layer("dependencies", [lock, *chosen, COMPILED], lambda folder: _install_dependencies(folder, chosen)),
+        project,
     ]
-    image = _image("airscrew", layers, command=["airscrew", "--help"])
-    _forget_old(image.archive.parent, layers[-1].parent)
-    return image
 
 
 def _forget_old(*folders: Path) -> None:
@@ -141,14 +207,14 @@ def _layer(name: str, sources: Sequence[str], make: Callable[[Path], None]) -> P
         return layer
 
 
-def _image(name: str, layers: Sequence[Path], *, command: Sequence[str]) -> Image:
+def _image(name: str, layers: Sequence[Path], settings: Settings) -> Image:
     sums = [_digest(layer) for layer in layers]
-    with _kept(f"image-{name}", [*sums, *command]) as folder:
+    with _kept(f"image-{name}", [*sums, json.dumps(settings.as_config())]) as folder:
         full = f"{name}.test/{name}:{folder.name.rpartition('-')[2]}"
         archive = folder / "image.tar"
         if not archive.exists():
             made = archive.with_suffix(".new")
-            _pack(made, full, layers, sums, command)
+            _pack(made, full, layers, sums, settings)
             made.rename(archive)
         return Image(full, archive)
 
@@ -158,14 +224,13 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(read, "sha256").hexdigest()
 
 
-def _pack(archive: Path, name: str, layers: Sequence[Path], sums: Sequence[str], command: Sequence[str]) -> None:
+def _pack(archive: Path, name: str, layers: Sequence[Path], sums: Sequence[str], settings: Settings) -> None:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    path = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
     config = json.dumps(
         {
             "architecture": machine,
             "os": "linux",
-            "config": {"Env": [path, "LANG=C.UTF-8"], "Cmd": list(command), "WorkingDir": "/"},
+            "config": settings.as_config(),
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{each}" for each in sums]},
             "history": [{"created_by": layer.parent.name} for layer in layers],
         }
@@ -231,6 +296,15 @@ def _install(tree: Path, what: Sequence[str]) -> None:
         (scripts / script.name).write_bytes(ours + b"\n" + rest)
         (scripts / script.name).chmod(0o755)
     shutil.rmtree(site / "bin", ignore_errors=True)
+    _compile(site)
+
+
+def _compile(site: Path) -> None:
+    """Compile what is for the image's Python, where this one is the same; else the image's compiles it each time."""
+    if sys.version_info[:2] == tuple(int(part) for part in PYTHON.split(".")):
+        quiet = ["-q", "-q", "--invalidation-mode", "unchecked-hash"]
+        command = [sys.executable, "-m", "compileall", *quiet, "-s", str(site), "-p", f"/{SITE}", str(site)]
+        subprocess.run(command, check=False, capture_output=True, timeout=600)  # some packages carry broken samples
 
 
 def _uv() -> str:
@@ -251,9 +325,10 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description="Make a docker-archive of the project's image; prints its name.")
     parser.add_argument("--extra", action="append", help="an extra of the project; flytekit by default")
+    parser.add_argument("--engine", action="store_true", help="the image that the Dockerfile describes")
     parser.add_argument("file", type=Path)
     chosen = parser.parse_args()
-    image = project_image(chosen.extra or ("flytekit",))
+    image = engine_image() if chosen.engine else project_image(chosen.extra or ("flytekit",))
     shutil.copy(image.archive, chosen.file)
     print(image.name)
 
