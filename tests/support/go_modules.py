@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -62,6 +63,25 @@ def build(module: str, *, programs: Sequence[str] = (), package: str = ".", flag
         with suppress(FileExistsError):
             (folder / name).symlink_to(binary.name)
     return folder
+
+
+def module_folder(module: str, wanted: str) -> Path:
+    """
+    Return the folder of a module that one in ``tests/cluster`` names: for files that lie in it, and are not built.
+
+    Raises:
+        CannotBuildError: Says why.
+    """
+    go = shutil.which("go")
+    if go is None:
+        raise CannotBuildError(f"{wanted} is a Go module, and there is no go: install Go")
+    command = [go, "mod", "download", "-json", wanted]
+    done = subprocess.run(
+        command, cwd=MODULES / module, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS
+    )
+    if done.returncode:
+        raise CannotBuildError(f"{wanted} cannot be had: {(done.stderr or done.stdout).strip()}")
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def _build(sources: Path, binary: Path, package: str, flags: str) -> None:

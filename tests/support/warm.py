@@ -17,7 +17,7 @@ from tests.support.control_plane import find_programs
 from tests.support.etcd import find_binary
 from tests.support.go_modules import CannotBuildError, build
 from tests.support.helm import find_helm
-from tests.support.images import CannotMakeImageError, pause_image, project_image
+from tests.support.images import CannotMakeImageError, engine_image, etcd_image, pause_image, project_image
 from tests.support.kwok import find_kwok
 from tests.support.machine_cluster import Machine
 
@@ -28,8 +28,11 @@ STEPS: dict[str, Callable[[], object]] = {
     "CoreDNS": lambda: build("coredns"),
     "KWOK": find_kwok,
     "Helm": find_helm,
+    "a reader of PromQL": lambda: build("promql"),
     "the image of Pods without anything": pause_image,
     "the image of this project": project_image,
+    "the image of the engine": engine_image,
+    "the image of etcd": lambda: etcd_image(find_binary()),
 }
 
 
