@@ -22,4 +22,8 @@ def main() -> None:
 
     code = run(sys.argv[1:])
     gc.freeze()  # nobody needs the search for cycles at the end: it would take a tenth of a short run
+    if "obstore" in sys.modules:
+        from airscrew.engine.data.leaving import leave
+
+        leave(code)
     sys.exit(code)

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from airscrew.engine.data.errors import FileMissingError, StorageDeniedError, StorageError
+from airscrew.engine.data.leaving import leave
 from airscrew.engine.data.storage import Storage
 from airscrew.engine.errors import PermanentError
 from airscrew.idl.errors import AirscrewError, UsageError, shorten
@@ -102,4 +103,4 @@ def _tell(message: str, path: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    leave(main(sys.argv[1:], os.environ))
