@@ -7,7 +7,7 @@
 ARG BASE=python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
-ARG EXTRAS="etcd http kubernetes"
+ARG EXTRAS="etcd http kubernetes metrics"
 ARG PIP_INDEX_URL
 ARG UV_DEFAULT_INDEX
 RUN python3 -m pip install -q --no-cache-dir --target /uv "uv>=0.9,<1"

@@ -34,7 +34,7 @@ from tests.support.go_modules import kept_folder
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RELEASE, PYTHON = "bookworm", "3.11"
-PACKAGES = "python3"
+PACKAGES = "python3,ca-certificates"  # without the latter no client of an object store comes up, not even for http
 SITE = f"usr/local/lib/python{PYTHON}/dist-packages"
 UNUSED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/log")
 PAUSE = """
