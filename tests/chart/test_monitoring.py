@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from tests.chart.combinations import COMBINATIONS
 from tests.support.chart import Rendered, render
 from tests.support.go_modules import build
+
+from airscrew.engine.metrics.names import METRICS
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +45,34 @@ def test_prometheus_takes_every_query(alerts: list[dict[str, Any]], panels: list
     )
 
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def named(lines: list[str]) -> set[str]:
+    return {name for line in lines for name in re.findall(r"\bairscrew_\w+", line)}
+
+
+def test_queries_use_the_names_of_the_engines_metrics_and_no_other(
+    alerts: list[dict[str, Any]], panels: list[dict[str, Any]]
+) -> None:
+    known = {name for metric in METRICS for name in metric.series}
+
+    assert named([alert["expr"] for alert in alerts] + queries(panels)) <= known
+
+
+def test_the_dashboard_shows_every_metric_of_the_engine(panels: list[dict[str, Any]]) -> None:
+    shown = named(queries(panels))
+
+    assert [metric.name for metric in METRICS if not shown & set(metric.series)] == []
+
+
+def test_labels_that_queries_group_by_are_the_metrics_own(
+    alerts: list[dict[str, Any]], panels: list[dict[str, Any]]
+) -> None:
+    own = {label for metric in METRICS for label in metric.labels}
+    lines = [alert["expr"] for alert in alerts] + queries(panels)
+    grouped = {name for line in lines for group in re.findall(r"by \(([^)]*)\)", line) for name in group.split(", ")}
+
+    assert grouped - own <= {"le", "pod"}
 
 
 def test_a_query_asks_of_one_release_alone(alerts: list[dict[str, Any]], panels: list[dict[str, Any]]) -> None:

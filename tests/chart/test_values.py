@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.chart import CHART, RefusedError, lint, template
+from tests.support.chart import CHART, RefusedError, lint, render, template
 
 from airscrew.engine.config import EngineSettings
+from airscrew.engine.config.loading import to_settings
 
 OWN = {"home", "store", "listen", "token_file", "health", "log", "api"}
 """Settings that the chart makes itself."""
@@ -102,3 +103,11 @@ def test_values_that_do_not_go_together_are_told(values: dict[str, Any], told: s
 
 def test_the_settings_that_may_be_set_are_those_of_the_engine() -> None:
     assert set(SCHEMA["properties"]["config"]["properties"]) == set(EngineSettings.__struct_fields__) - OWN
+
+
+@pytest.mark.parametrize("values", [{}, {"api": {"enabled": False}}], ids=["with an interface", "without"])
+def test_the_engine_takes_the_settings_that_the_chart_writes(values: dict[str, Any]) -> None:
+    settings = to_settings(render(values).settings, "the chart")
+
+    assert settings.store_url.startswith("etcds://airscrew-etcd.engines.svc:2379/airscrew?")
+    assert settings.executors["pod"] == {"namespaces": ["engines"], "cluster_wide": False}

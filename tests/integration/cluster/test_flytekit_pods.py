@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flyteidl.core.literals_pb2 import LiteralMap
+from tests.support.cluster_tasks import flytekit_task, integers, site_manifests
 from tests.support.object_stores import ObjectStore, start_s3
 
 from airscrew.engine.api.model import EngineApi, ExecutionView, SubmitRequest
@@ -20,8 +19,6 @@ from airscrew.engine.config import EngineSettings, WorkScope
 from airscrew.engine.manager import open_engine
 from airscrew.engine.testing.cluster.cluster import Cluster
 from airscrew.idl.phase import Phase
-
-SDK = Path(__file__).resolve().parents[2] / "sdk"
 
 
 @pytest.fixture(scope="module")
@@ -47,23 +44,8 @@ class Site:
 
     def prepare(self) -> None:
         """Put the code and the way to S3 where Pods find them."""
-        code = {"plain.py": (SDK / "flows" / "plain.py").read_text(), "__init__.py": '"""Tasks."""\n'}
-        secret = {name: value for name, value in self.store.environ.items() if name.startswith("FLYTE_")}
-        self.cluster.apply(
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "code"}, "data": code}, self.namespace
-        )
-        self.cluster.apply(
-            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": secret}, self.namespace
-        )
-        container = {
-            "name": "default",
-            "image": "none",
-            "env": [{"name": "PYTHONPATH", "value": "/code"}],
-            "volumeMounts": [{"name": "code", "mountPath": "/code/flows"}],
-        }
-        spec = {"containers": [container], "volumes": [{"name": "code", "configMap": {"name": "code"}}]}
-        template = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "code"}, "template": {"spec": spec}}
-        self.cluster.apply(template, self.namespace)
+        for manifest in site_manifests(self.store):
+            self.cluster.apply(manifest, self.namespace)
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator[EngineApi]:
@@ -83,7 +65,7 @@ class Site:
         request = SubmitRequest(
             namespace=self.namespace,
             name=name,
-            template=template_of(task),
+            template=flytekit_task(task),
             wire="flyte1",
             inputs=integers(**inputs),
             overrides={"container_image": self.image},
@@ -96,25 +78,6 @@ class Site:
         async with asyncio.timeout(60):
             while json.loads(await asyncio.to_thread(self.cluster.kubectl, *asked))["items"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
-
-
-def integers(**values: int) -> bytes:
-    """Write inputs."""
-    literals = LiteralMap()
-    for name, value in values.items():
-        literals.literals[name].scalar.primitive.integer = value
-    return literals.SerializeToString()
-
-
-def template_of(task: str) -> bytes:
-    """Serialise a task as flytekit registers it."""
-    sys.path.insert(0, str(SDK))
-    try:
-        import harness
-
-        return harness.serialize(getattr(harness.load("flows.plain"), task))
-    finally:
-        sys.path.remove(str(SDK))
 
 
 async def end_of(api: EngineApi, name: str, seconds: float = 60.0) -> ExecutionView:
