@@ -215,6 +215,7 @@ class Executor(ABC, Generic[StateT]):
             Exception: The engine backs off and looks again.
         """
         return one == other
+
     def release(self, *, delete: bool) -> MaybeAwaitable[Released]:
         """
         Let go of all that this installation holds in the outside system: no engine of it comes back.

@@ -31,17 +31,15 @@ from airscrew.engine.executor import (
     Found,
     Gone,
     NotStarted,
-    OutputsAt,
     Released,
     Setup,
     StillThere,
     TaskContext,
     TaskStatus,
 )
-from airscrew.idl.errors import ErrorKind, ExecutionError
-from airscrew.idl.phase import Phase
 from airscrew.idl.template import TaskTemplate
 from airscrew.plugins.kubernetes import names
+from airscrew.plugins.kubernetes.answers import Status, status_of, vanished
 from airscrew.plugins.kubernetes.api.client import ObjectClient
 from airscrew.plugins.kubernetes.api.connection import ClusterConfig, Connection, Reply, open_connection
 from airscrew.plugins.kubernetes.api.errors import ApiError, refusal_of
@@ -49,7 +47,7 @@ from airscrew.plugins.kubernetes.api.kinds import Kind
 from airscrew.plugins.kubernetes.config import FrameworkConfig, read_config
 from airscrew.plugins.kubernetes.followed import Followed, open_followed
 from airscrew.plugins.kubernetes.objects import Objects
-from airscrew.plugins.kubernetes.plugin import ClusterReader, KubernetesPlugin, Look, ObjectPhase, ViewT
+from airscrew.plugins.kubernetes.plugin import ClusterReader, KubernetesPlugin, Look, ViewT
 from airscrew.plugins.kubernetes.quota import QuotaGates
 from airscrew.plugins.kubernetes.refusals import QuotaFull, There, Unknown, read_refusal
 from airscrew.plugins.kubernetes.release import Release
@@ -61,7 +59,6 @@ log = logging.getLogger("airscrew.kubernetes")
 WATCHED_CHECK_SECONDS = 60.0
 KILL_PACE_SECONDS = 2.0
 
-Status = TaskStatus[ObjectState]
 Context = TaskContext[ObjectState]
 OpenConnection = Callable[[ClusterConfig], AbstractAsyncContextManager[Connection]]
 
@@ -215,25 +212,23 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         if view is None and sighting.is_gone:
             view = await self._confirm(state)
             if view is None:
-                return self._vanished(state)
+                return vanished(self._plugin.kind, state)
         if view is None:
             trouble = self._cache.trouble(state.namespace, state.name)
             return TaskStatus.queued(state, trouble or "the cluster has not told of it yet")
         if view.metadata.uid != state.uid:
-            return self._vanished(state)
+            return vanished(self._plugin.kind, state)
         return self._status(context, state, view)
+
+    @override
+    def is_same_job(self, one: ObjectState, other: ObjectState) -> bool:
+        """Tell by the UID that the cluster gave."""
+        return one.uid == other.uid
 
     async def _confirm(self, state: ObjectState) -> ViewT | None:
         """Read an object that has vanished once more: the list may have been older than it."""
         data = await self._api.get(state.namespace, state.name)
         return None if data is None else self._seen(data)
-
-    def _vanished(self, state: ObjectState) -> Status:
-        message = (
-            f"{self._plugin.kind.kind} {state.namespace}/{state.name} is gone, and not by airscrew: "
-            "somebody took its finalizer off, or its namespace went"
-        )
-        return TaskStatus.retryable_failure(state, message, code="ResourceDeletedExternally", kind=ErrorKind.SYSTEM)
 
     @override
     async def kill_task(self, context: Context, state: ObjectState, reason: str) -> Gone | StillThere[ObjectState]:
@@ -381,23 +376,6 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         told = self._plugin.read_phase(view, look)
         state = msgspec.structs.replace(state, memory=cast("dict[str, Any]", told.memory))
         return status_of(told, state, context.locations.output_prefix)
-
-
-def status_of(told: ObjectPhase, state: ObjectState, output_prefix: str) -> Status:
-    """Turn what a plugin tells into what the engine is told. Pure."""
-    failed = told.phase.is_failure
-    error = ExecutionError(code=told.code or "Unknown", message=told.reason, kind=told.kind) if failed else None
-    looks = failed or (told.phase is Phase.SUCCESS and told.has_outputs)
-    return TaskStatus(
-        phase=told.phase,
-        state=state,
-        reason=told.reason,
-        info=told.info,
-        check_after=told.look_again,
-        outputs=OutputsAt(output_prefix) if looks else None,
-        error=error,
-        cleanup=told.cleanup,
-    )
 
 
 def _created(at: datetime.datetime | None) -> float:

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 import msgspec
 
 from airscrew.engine.errors import ExecutorError
-from airscrew.plugins.kubernetes.api.client import NOT_FOUND, refusal_of
+from airscrew.plugins.kubernetes.api.client import NOT_FOUND
 from airscrew.plugins.kubernetes.api.connection import ClusterConfig, Connection, open_connection
+from airscrew.plugins.kubernetes.api.errors import refusal_of
 from airscrew.plugins.kubernetes.api.kinds import Kind
 
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")

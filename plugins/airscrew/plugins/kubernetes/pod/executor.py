@@ -25,6 +25,7 @@ class PodExecutor(KubernetesExecutor[PodView]):
     cluster_rights = (
         ClusterRight(resources=("pods",), verbs=("create", "get", "list", "watch", "patch", "delete")),
         ClusterRight(resources=("pods/log", "podtemplates"), verbs=("get",)),
+        ClusterRight(resources=("events",), verbs=("list", "watch")),
     )
 
     def __init__(self, connect: OpenConnection = open_connection) -> None:
