@@ -41,8 +41,6 @@ async def counted(
     Raises:
         Exception: Whatever the call raised.
     """
-    if not meters.are_kept:
-        return await answer
     call, began = CALLS[method], clock.monotonic()
     try:
         given = await answer
@@ -77,7 +75,7 @@ def part_of(record: Record, outside: str) -> str:
             return ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Account:
     """
     The account of one turn.

@@ -7,7 +7,7 @@ unknown; an exception of any other call, or of the data plane, leaves the job al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -166,9 +166,12 @@ class Calls:
                 await self._ask(live, host, "finalize", context, state)
                 return Finalized()
 
-    async def _ask(self, live: Live, host: Host, method: str, *arguments: object) -> object:
-        """Call an executor's method and count it; see ``Host.call``."""
-        return await counted(self.meters, self.clock, live, host.executor.id, method, host.call(method, *arguments))
+    def _ask(self, live: Live, host: Host, method: str, *arguments: object) -> Awaitable[object]:
+        """Call an executor's method, see ``Host.call``, and count it where that is kept."""
+        answer = host.call(method, *arguments)
+        if not self.meters.are_kept:
+            return answer
+        return counted(self.meters, self.clock, live, host.executor.id, method, answer)
 
     async def _start(self, live: Live, host: Host) -> Fact:
         executor = host.executor
