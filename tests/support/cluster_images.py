@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.support.aging import new_plugin, old_plugin
 from tests.support.etcd import find_binary
 from tests.support.go_modules import CannotBuildError
 from tests.support.images import CannotMakeImageError, Image, etcd_image, project_image
@@ -29,9 +30,11 @@ def airscrew_image(cluster: Cluster) -> str:
 
 
 @pytest.fixture(scope="session")
-def engine_image(cluster: Cluster) -> str:
-    """The name of the engine's own image, as the Dockerfile describes it."""
-    return _load(cluster, make_engine_image)
+def engine_images(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Names of the engine's own image, as the Dockerfile describes it, with the older and the newer aging executor."""
+    folder = tmp_path_factory.mktemp("plugin")
+    older, newer = old_plugin(folder), new_plugin(folder)
+    return _load(cluster, lambda: make_engine_image(older)), _load(cluster, lambda: make_engine_image(newer))
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flyteidl.core import interface_pb2, literals_pb2, tasks_pb2, types_pb2
+from tests.support.aging import aging_task
 from tests.support.object_stores import ObjectStore
 
 SDK = Path(__file__).resolve().parents[1] / "sdk"
@@ -70,6 +72,49 @@ def plain_task(until: str = "") -> bytes:
     template.container.args.extend(["{{.inputs.x}}", until, "{{.outputPrefix}}"])
     made: bytes = template.SerializeToString()
     return made
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    A task that is submitted.
+
+    Attributes:
+        name: Of its execution.
+        template: What runs.
+        x: Its input; its output is one more. None when it has neither.
+    """
+
+    name: str
+    template: bytes
+    x: int | None
+
+    @property
+    def inputs(self) -> bytes:
+        """As a submission has them."""
+        return b"" if self.x is None else integers(x=self.x)
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """What it is to come to."""
+        return {} if self.x is None else {"o0": self.x + 1}
+
+
+def flytekit_jobs(count: int, prefix: str) -> list[Job]:
+    """Tasks of flytekit."""
+    template = flytekit_task("add_one")
+    return [Job(f"{prefix}-{number}", template, number) for number in range(count)]
+
+
+def plain_jobs(count: int, prefix: str, until: str = "") -> list[Job]:
+    """Plain Python programs, which run until there is a file; empty for no longer than they have to."""
+    template = plain_task(until)
+    return [Job(f"{prefix}-{number}", template, number) for number in range(count)]
+
+
+def aging_jobs(count: int, prefix: str) -> list[Job]:
+    """Tasks that end when a newer version of their executor has their state."""
+    return [Job(f"{prefix}-{number}", aging_task(), None) for number in range(count)]
 
 
 def site_manifests(store: ObjectStore) -> Sequence[dict[str, Any]]:

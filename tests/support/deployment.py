@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.support.chart import CHART, helm
-from tests.support.cluster_tasks import flytekit_task, integers, plain_task, site_manifests, storage_secret
+from tests.support.cluster_tasks import Job, site_manifests, storage_secret
 from tests.support.object_stores import BUCKET, ObjectStore
 
 from airscrew.engine.testing.cluster.cluster import Cluster
@@ -33,7 +33,8 @@ T = TypeVar("T")
 RELEASE = "airscrew"
 USER = 65532
 STORY = 8_000
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
+AT_ONCE = 25
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 DRIVER = """
 import base64, json, sys
@@ -71,42 +72,16 @@ class Images:
     Names of images that the cluster has.
 
     Attributes:
-        engine: The engine's own.
+        previous: The engine's own, in the version that is installed first.
+        engine: The engine's own, in the version of now.
         etcd: With etcd.
         tasks: For tasks of flytekit.
     """
 
+    previous: str
     engine: str
     etcd: str
     tasks: str
-
-
-@dataclass(frozen=True)
-class Job:
-    """
-    A task that is submitted.
-
-    Attributes:
-        name: Of its execution.
-        template: What runs.
-        x: Its input; its output is one more.
-    """
-
-    name: str
-    template: bytes
-    x: int
-
-
-def flytekit_jobs(count: int, prefix: str) -> list[Job]:
-    """Tasks of flytekit."""
-    template = flytekit_task("add_one")
-    return [Job(f"{prefix}-{number}", template, number) for number in range(count)]
-
-
-def plain_jobs(count: int, prefix: str, until: str = "") -> list[Job]:
-    """Plain Python programs, which run until there is a file; empty for no longer than they have to."""
-    template = plain_task(until)
-    return [Job(f"{prefix}-{number}", template, number) for number in range(count)]
 
 
 @dataclass
@@ -154,14 +129,14 @@ class Deployment:
         }
         return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": self.engines}, "spec": spec}
 
-    def install(self, **values: Any) -> None:
-        """Install it, and return when two controllers are ready."""
-        self.values = {**self._values(), **values}
+    def install(self) -> None:
+        """Install the previous version, and return when two controllers are ready."""
+        self.values = self._values()
         self._helm("install", RELEASE, CHART, "-f", "-", "--wait", "--timeout", "90s")
 
-    def upgrade(self, **values: Any) -> None:
-        """Upgrade it, and return when all controllers are new ones."""
-        self.values = {**self.values, **values}
+    def upgrade(self) -> None:
+        """Upgrade it to the version of now, and return when all controllers are new ones."""
+        self.values = {**self.values, "image": _image(self.images.engine)}
         self._helm("upgrade", RELEASE, CHART, "-f", "-", "--wait", "--timeout", "300s")
         self.cluster.kubectl("-n", self.engines, "rollout", "status", f"deployment/{RELEASE}", "--timeout=300s")
 
@@ -181,11 +156,12 @@ class Deployment:
         pod = {
             "pod_template": "code",
             "default_env_from_secrets": ["s3"],
-            "default_requests": {"cpu": "10m", "memory": "64Mi"},
+            "default_requests": {"cpu": "50m", "memory": "32Mi"},
+            "concurrency": 40,
             "image_pull_policy": "IfNotPresent",
         }
         return {
-            "image": _image(self.images.engine),
+            "image": _image(self.images.previous),
             "tasks": {"namespaces": [self.tasks]},
             "config": {
                 "data_prefix": f"{self.store.base}/{self.tasks}",
@@ -193,10 +169,10 @@ class Deployment:
                 "executors": {"pod": pod},
             },
             "extraEnvFrom": [{"secretRef": {"name": "s3"}}],
-            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
+            "resources": {"requests": {"cpu": "250m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
             "etcd": {
                 "image": _image(self.images.etcd),
-                "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+                "resources": {"requests": {"cpu": "250m", "memory": "64Mi"}},
             },
         }
 
@@ -225,7 +201,7 @@ class Deployment:
             words = ("-n", self.engines, "exec", "-i", name, "-c", "controller", "--", "python3", "-c", DRIVER)
             try:
                 return json.loads(self.cluster.kubectl(*words, stdin=json.dumps(asked)))
-            except KubectlError:
+            except (KubectlError, subprocess.TimeoutExpired):
                 if time.monotonic() > deadline:
                     raise
             time.sleep(0.5)
@@ -240,12 +216,14 @@ class Deployment:
                 "name": job.name,
                 "template": base64.b64encode(job.template).decode(),
                 "wire": "flyte1",
-                "inputs": base64.b64encode(integers(x=job.x)).decode(),
+                "inputs": base64.b64encode(job.inputs).decode(),
                 "overrides": {"container_image": self.images.tasks},
             }
             for job in jobs
         ]
-        assert self.drive(submit=requests) == len(jobs)
+        for first in range(0, len(requests), AT_ONCE):
+            some = requests[first : first + AT_ONCE]
+            assert self.drive(submit=some) == len(some)
 
     def gate(self, name: str) -> str:
         """Return where the file is to be that ``open_gate`` makes."""
@@ -283,7 +261,7 @@ class Deployment:
         }
         assert not wrong, wrong
         outputs = self.drive(outputs=[f"{self.tasks}/{name}" for name in sorted(names)])
-        assert outputs == {f"{self.tasks}/{job.name}": {"o0": job.x + 1} for job in jobs}
+        assert outputs == {f"{self.tasks}/{job.name}": job.outputs for job in jobs}
 
     def kill_hard(self, pod: str) -> None:
         """End a controller's process as the kernel does when memory is short: nothing is told, nothing is drained."""

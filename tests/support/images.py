@@ -102,12 +102,18 @@ def project_image(extras: Iterable[str] = ("flytekit",), more: Sequence[Path] = 
     return image
 
 
-def engine_image() -> Image:
-    """Return the image of the engine: what the Dockerfile says, over this base."""
+def engine_image(more: Sequence[Path] = (), source: Path = ROOT) -> Image:
+    """
+    Return the image of the engine: what the Dockerfile says, over this base.
+
+    Args:
+        more: Python files or packages that are laid beside it, such as an executor of a test.
+        source: The checkout that it is made of; another one for another version.
+    """
     text = DOCKERFILE.read_text()
     found = re.search(r'^ARG EXTRAS="([^"]*)"', text, re.MULTILINE)
     assert found is not None, "the Dockerfile names the extras"
-    image = _image("engine", _project_layers(found.group(1).split(), ()), read_settings(text))
+    image = _image("engine", _project_layers(found.group(1).split(), more, source), read_settings(text))
     _forget_old(image.archive.parent)
     return image
 
@@ -144,17 +150,17 @@ def read_settings(dockerfile: str) -> Settings:
     return Settings(command=tuple(command), entrypoint=tuple(entrypoint), user=words["USER"], env=env)
 
 
-def _project_layers(extras: Iterable[str], more: Sequence[Path]) -> list[Path]:
+def _project_layers(extras: Iterable[str], more: Sequence[Path], source: Path = ROOT) -> list[Path]:
     chosen = sorted(extras)
-    lock = (ROOT / "uv.lock").read_text()
-    sources = [str(_sum_of(ROOT / each)) for each in (*PORTIONS, "pyproject.toml")] + [
+    lock = (source / "uv.lock").read_text()
+    sources = [str(_sum_of(source / each)) for each in (*PORTIONS, "pyproject.toml")] + [
         str(_sum_of(each)) for each in more
     ]
-    project = _layer("project", [*sources, COMPILED], lambda folder: _install_project(folder, more))
+    project = _layer("project", [*sources, COMPILED], lambda folder: _install_project(folder, more, source))
     _forget_old(project.parent)
     return [
         _base(),
-        _layer("dependencies", [lock, *chosen, COMPILED], lambda folder: _install_dependencies(folder, chosen)),
+        _layer("dependencies", [lock, *chosen, COMPILED], lambda folder: _install_dependencies(folder, chosen, source)),
         project,
     ]
 
@@ -264,17 +270,17 @@ def _bootstrap(tree: Path) -> None:
     (tree / "usr/local/bin/python").symlink_to("/usr/bin/python3")
 
 
-def _install_dependencies(tree: Path, extras: Sequence[str]) -> None:
+def _install_dependencies(tree: Path, extras: Sequence[str], source: Path) -> None:
     chosen = [f"--extra={extra}" for extra in extras]
-    locked = _run([_uv(), "export", "--frozen", "--no-emit-project", "--no-dev", "-q", *chosen])
+    locked = _run([_uv(), "export", "--frozen", "--no-emit-project", "--no-dev", "-q", *chosen], cwd=source)
     wanted = tree.parent / "requirements.txt"
     wanted.write_text(locked)
     _install(tree, ["--require-hashes", "-r", str(wanted)])
 
 
-def _install_project(tree: Path, more: Sequence[Path]) -> None:
+def _install_project(tree: Path, more: Sequence[Path], source: Path) -> None:
     wheels = tree.parent / "wheels"
-    _run([_uv(), "build", "-q", "--wheel", "--out-dir", str(wheels), str(ROOT)])
+    _run([_uv(), "build", "-q", "--wheel", "--out-dir", str(wheels), str(source)], cwd=source)
     _install(tree, ["--no-deps", *(str(wheel) for wheel in wheels.glob("*.whl"))])
     for path in more:
         copy = shutil.copytree if path.is_dir() else shutil.copy
@@ -311,8 +317,8 @@ def _uv() -> str:
     return str(Path(sys.executable).with_name("uv"))
 
 
-def _run(command: Sequence[str], *, stdin: str = "") -> str:
-    done = subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, text=True, check=False, timeout=1200)
+def _run(command: Sequence[str], *, stdin: str = "", cwd: Path = ROOT) -> str:
+    done = subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, text=True, check=False, timeout=1200)
     if done.returncode:
         words = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["no reason given"]
         raise CannotMakeImageError(f"{Path(command[0]).name} failed: {words[-1]}")

@@ -3,11 +3,13 @@ What a release of the chart goes through, from its installation to its uninstall
 
     python -m tests.chart.cluster.journey                                         as large as in the tests
     python -m tests.chart.cluster.journey --flytekit 20 --plain 180 --running 50  the long one, with its figures
+    python -m tests.chart.cluster.journey --previous HEAD~1                       an upgrade from another version
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,9 +18,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from tests.support.deployment import Deployment, Images, flytekit_jobs, plain_jobs, wait_until
+from tests.support.aging import new_plugin, old_plugin
+from tests.support.cluster_tasks import Job, aging_jobs, flytekit_jobs, plain_jobs
+from tests.support.deployment import Deployment, Images, wait_until
 from tests.support.etcd import find_binary
-from tests.support.images import Image, engine_image, etcd_image, project_image
+from tests.support.images import ROOT, Image, engine_image, etcd_image, project_image
 from tests.support.machine_cluster import Machine
 from tests.support.object_stores import start_s3
 
@@ -34,6 +38,7 @@ class Scale:
         flytekit: Tasks of flytekit while a controller is killed.
         plain: Plain Python programs beside them.
         running: Programs that run while the release is upgraded.
+        aging: Tasks that run then, whose executor keeps its state in another form afterwards.
         cut: Programs that run when it is uninstalled.
         seconds: How long each part may take.
     """
@@ -41,6 +46,7 @@ class Scale:
     flytekit: int = 3
     plain: int = 9
     running: int = 6
+    aging: int = 4
     cut: int = 2
     seconds: float = 120.0
 
@@ -57,6 +63,7 @@ class Figures:
         started = time.monotonic()
         yield
         self.parts[name] = time.monotonic() - started
+        print(f"{name}: {self.parts[name]:.1f} s", flush=True)
 
 
 def journey(one: Deployment, scale: Scale) -> Figures:
@@ -75,7 +82,7 @@ def journey(one: Deployment, scale: Scale) -> Figures:
     return figures
 
 
-def _through_a_kill(one: Deployment, scale: Scale, figures: Figures) -> list[object]:
+def _through_a_kill(one: Deployment, scale: Scale, figures: Figures) -> list[Job]:
     """Run tasks to their outputs, with a controller killed in the middle."""
     jobs = [*flytekit_jobs(scale.flytekit, "kit"), *plain_jobs(scale.plain, "plain")]
     with figures.timing("tasks with a controller killed"):
@@ -83,23 +90,24 @@ def _through_a_kill(one: Deployment, scale: Scale, figures: Figures) -> list[obj
         wait_until(one.running, "tasks run")
         one.kill_hard(one.ready()[0])
         one.finish(jobs, scale.seconds)
-    return list(jobs)
+    return jobs
 
 
-def _through_an_upgrade(one: Deployment, scale: Scale, figures: Figures) -> list[object]:
-    """Have tasks run while all controllers are replaced."""
-    jobs = plain_jobs(scale.running, "through", one.gate("through"))
-    one.submit(jobs)
+def _through_an_upgrade(one: Deployment, scale: Scale, figures: Figures) -> list[Job]:
+    """Have tasks run while all controllers are replaced by those of a newer version."""
+    jobs, aging = plain_jobs(scale.running, "through", one.gate("through")), aging_jobs(scale.aging, "aging")
+    one.submit([*jobs, *aging])
     wait_until(lambda: one.running() == len(jobs), "all of them run", scale.seconds)
+    assert {view["phase"] for name, view in one.views().items() if name.startswith("aging-")} == {"Running"}
     before = set(one.ready())
     with figures.timing("upgrade"):
-        one.upgrade(logLevel="debug")
+        one.upgrade()
     assert not before & set(one.ready())
     assert one.running() == len(jobs)
     one.open_gate("through")
     with figures.timing("tasks after the upgrade"):
-        one.finish(jobs, scale.seconds)
-    return list(jobs)
+        one.finish([*jobs, *aging], scale.seconds)
+    return jobs
 
 
 def _uninstall(one: Deployment, scale: Scale, figures: Figures) -> None:
@@ -112,12 +120,23 @@ def _uninstall(one: Deployment, scale: Scale, figures: Figures) -> None:
     wait_until(lambda: one.objects() - one.before == {f"{one.engines}: {CLAIM}"}, "the volume's claim alone is left")
 
 
+def checkout(revision: str, folder: Path) -> Path:
+    """Put the project's files of a revision into a folder."""
+    folder.mkdir()
+    packed = subprocess.run(["git", "archive", revision], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=packed, check=True)
+    return folder
+
+
 def main() -> int:
     """Go through it in a cluster of its own."""
     parser = argparse.ArgumentParser(description="Install the chart, use it, upgrade it and remove it.")
     for one in fields(Scale):
         parser.add_argument(f"--{one.name}", type=type(one.default), default=one.default)
-    scale = Scale(**vars(parser.parse_args()))
+    parser.add_argument("--previous", default="", metavar="REVISION", help="install this one first; else one like this")
+    given = vars(parser.parse_args())
+    previous = given.pop("previous")
+    scale = Scale(**given)
     machine = Machine()
     if obstacle := machine.obstacle():
         print(obstacle, file=sys.stderr)
@@ -130,8 +149,12 @@ def main() -> int:
             cluster.load_image(image.archive)
             return image.name
 
+        source = checkout(previous, folder / "previous") if previous else ROOT
         images = Images(
-            engine=loaded(engine_image()), etcd=loaded(etcd_image(find_binary())), tasks=loaded(project_image())
+            previous=loaded(engine_image(old_plugin(folder / "plugin"), source)),
+            engine=loaded(engine_image(new_plugin(folder / "plugin"))),
+            etcd=loaded(etcd_image(find_binary())),
+            tasks=loaded(project_image()),
         )
         store = start_s3(folder / "s3", cluster.network.host)
         stack.callback(store.stop)
@@ -139,8 +162,7 @@ def main() -> int:
         engines, tasks = (stack.enter_context(cluster.namespace()) for _ in range(2))
         deployment = Deployment(cluster, store, images, folder / "etcd", engines, tasks)
         deployment.prepare()
-        for name, seconds in journey(deployment, scale).parts.items():
-            print(f"{name}: {seconds:.1f} s")
+        journey(deployment, scale)
     print(f"{scale}: nothing lost, nothing doubled, nothing left")
     return 0
 

@@ -25,9 +25,15 @@ def s3(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Objec
 
 @pytest.fixture
 def deployment(
-    cluster: Any, s3: ObjectStore, airscrew_image: str, engine_image: str, bundled_etcd_image: str, tmp_path: Path
+    cluster: Any,
+    s3: ObjectStore,
+    airscrew_image: str,
+    engine_images: tuple[str, str],
+    bundled_etcd_image: str,
+    tmp_path: Path,
 ) -> Iterator[Deployment]:
-    images = Images(engine=engine_image, etcd=bundled_etcd_image, tasks=airscrew_image)
+    previous, now = engine_images
+    images = Images(previous=previous, engine=now, etcd=bundled_etcd_image, tasks=airscrew_image)
     with cluster.namespace() as engines, cluster.namespace() as tasks:
         made = Deployment(cluster, s3, images, tmp_path / "etcd", engines, tasks)
         made.prepare()
