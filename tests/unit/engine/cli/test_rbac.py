@@ -10,12 +10,13 @@ from typing import Any
 import yaml
 from tests.unit.engine.cli.conftest import Result
 
+from airscrew.plugins.kubernetes.pod.executor import PodExecutor
+
 Airscrew = Callable[..., Result]
 
 POD_RULES = [
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "get", "list", "watch", "patch", "delete"]},
-    {"apiGroups": [""], "resources": ["pods/log", "podtemplates"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]},
+    {"apiGroups": [right.group], "resources": list(right.resources), "verbs": list(right.verbs)}
+    for right in PodExecutor.cluster_rights
 ]
 
 
