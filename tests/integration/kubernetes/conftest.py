@@ -31,12 +31,14 @@ class Cluster:
         home: The engine's folder.
         config: The executor's configuration, over the way to the cluster.
         instruments: What watches the engine.
+        store: The engine's store; empty for a file in its home.
     """
 
     plane: ControlPlane
     namespace: str
     home: Path
     config: dict[str, Any] = field(default_factory=dict)
+    store: str = ""
     connections: list[Any] = field(default_factory=list)
     instruments: Instruments | None = None
 
@@ -57,7 +59,7 @@ class Cluster:
         registry = Registry()
         registry.register(PodExecutor(connect))
         config = {"kubeconfig": str(self.plane.kubeconfig), **self.config}
-        settings = EngineSettings(home=str(self.home), executors={"pod": config})
+        settings = EngineSettings(home=str(self.home), store=self.store, executors={"pod": config})
         try:
             async with open_engine(
                 settings,

@@ -87,6 +87,7 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         self._installation = ""
         self._followed: Followed[ViewT] | None = None
         self._gates = QuotaGates()
+        self._unsent: set[str] = set()
         self._wake: Callable[[str], None] = lambda _key: None
 
     @override
@@ -103,7 +104,9 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         await self.close()
         async with AsyncExitStack() as stack:
             connection = await stack.enter_async_context(self._connect(config.cluster))
-            self._followed = await stack.enter_async_context(open_followed(self._plugin, connection, config, setup))
+            self._followed = await stack.enter_async_context(
+                open_followed(self._plugin, connection, config, setup, self._is_back)
+            )
             self._opened.hold(stack)
         self._config, self._installation, self._wake = config, setup.installation, setup.wake
         vars(self).update(
@@ -147,6 +150,7 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
             settings=built.settings,
             finalizer=self._config.finalizer,
         )
+        self._parts.follow(context.namespace)
         try:
             await self._api.known()
         except (ApiError, OSError) as error:
@@ -174,8 +178,15 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
         try:
             reply = await self._api.create(context.namespace, manifest)
         except ConnectionRefusedError as error:
+            self._unsent.add(context.key)
             return NotStarted(str(error))
+        self._unsent.discard(context.key)
         return await self._made(context, reply)
+
+    def _is_back(self) -> None:
+        """Let those start now that could not reach the API server."""
+        unsent, self._unsent = self._unsent, set()
+        self._wake_all(unsent)
 
     async def _made(self, context: Context, reply: Reply) -> ViewT | NotStarted:
         """Say what came of a creation."""

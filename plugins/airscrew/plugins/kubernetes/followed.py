@@ -4,7 +4,7 @@ What an executor over Kubernetes keeps open: the way to its cluster, and all tha
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, cast
@@ -41,7 +41,8 @@ class Followed(Generic[ViewT]):
     retention: Retention | None
 
     def follow(self, namespace: str) -> None:
-        """Hear of a namespace's events, and look after what is kept there, from now on."""
+        """Hear of a namespace's objects and events, and look after what is kept there, from now on."""
+        self.objects.follow(namespace)
         if self.happenings is not None:
             self.happenings.follow(namespace)
         if self.retention is not None:
@@ -56,12 +57,25 @@ class Followed(Generic[ViewT]):
 
 @asynccontextmanager
 async def open_followed(
-    plugin: KubernetesPlugin[ViewT], connection: Connection, config: FrameworkConfig, setup: Setup
+    plugin: KubernetesPlugin[ViewT],
+    connection: Connection,
+    config: FrameworkConfig,
+    setup: Setup,
+    on_back: Callable[[], None],
 ) -> AsyncIterator[Followed[ViewT]]:
-    """Follow what an executor makes; nothing is asked of the cluster yet."""
+    """
+    Follow what an executor makes; nothing is asked of the cluster yet.
+
+    Args:
+        plugin: Says what is followed.
+        connection: The way to the API server.
+        config: The operator's decisions.
+        setup: What the executor was initialised with.
+        on_back: Called when the API server can be reached again.
+    """
     client = ObjectClient(connection, plugin.kind, Discovery(connection, setup.clock))
     async with AsyncExitStack() as stack:
-        objects = await stack.enter_async_context(_objects(plugin, client, config, setup))
+        objects = await stack.enter_async_context(_objects(plugin, client, config, setup, on_back))
         happenings = retention = None
         if config.watch and config.events != "none":
             happenings = await stack.enter_async_context(_happenings(connection, objects, plugin, config, setup))
@@ -71,7 +85,11 @@ async def open_followed(
 
 
 def _objects(
-    plugin: KubernetesPlugin[ViewT], client: ObjectClient, config: FrameworkConfig, setup: Setup
+    plugin: KubernetesPlugin[ViewT],
+    client: ObjectClient,
+    config: FrameworkConfig,
+    setup: Setup,
+    on_back: Callable[[], None],
 ) -> Objects[ViewT]:
     decoder = cast("msgspec.json.Decoder[ViewT]", msgspec.json.Decoder(plugin.view_type))
     scope = Scope(
@@ -81,7 +99,7 @@ def _objects(
         period=config.period,
         size=config.cache_size,
     )
-    return Objects(client, decoder, scope, clock=setup.clock, random=setup.random, wake=setup.wake)
+    return Objects(client, decoder, scope, clock=setup.clock, random=setup.random, wake=setup.wake, on_back=on_back)
 
 
 def _happenings(

@@ -42,6 +42,9 @@ EARLY_SIZE = 4096
 
 RETRY_SECONDS = 1.0
 RETRY_CAP_SECONDS = 60.0
+AWAY_CAP_SECONDS = 8.0
+"""An API server that is away is looked for more often: a connection that does not come about costs nobody anything."""
+
 FORBIDDEN = frozenset({401, 403, 405})
 
 
@@ -140,6 +143,7 @@ class Objects(Generic[ViewT]):
         clock: The time.
         random: Where jitter comes from.
         wake: Called with an object's name when it has changed.
+        on_back: Called when a watch runs again that was in trouble.
     """
 
     def __init__(
@@ -151,6 +155,7 @@ class Objects(Generic[ViewT]):
         clock: Clock,
         random: Random,
         wake: Callable[[str], None],
+        on_back: Callable[[], None] = lambda: None,
     ) -> None:
         self.watches: dict[str, WatchStatus] = {}
         self._client = client
@@ -159,6 +164,7 @@ class Objects(Generic[ViewT]):
         self._clock = clock
         self._random = random
         self._wake = wake
+        self._on_back = on_back
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._present: set[str] = set()
@@ -209,7 +215,7 @@ class Objects(Generic[ViewT]):
 
     def look(self, namespace: str, name: str) -> Sighting[ViewT]:
         """Return an object as it was last seen, and see to it that it is followed from now on."""
-        self._follow(namespace)
+        self.follow(namespace)
         item = f"{namespace}/{name}"
         early = self._early.pop(item, None) if self._early else None
         return self._cache.get_or_create(item, early or Sighting(namespace, name))
@@ -222,7 +228,7 @@ class Objects(Generic[ViewT]):
             It as it is known now: a watch may have told something newer.
         """
         metadata = view.metadata
-        self._follow(metadata.namespace)
+        self.follow(metadata.namespace)
         name = f"{metadata.namespace}/{metadata.name}"
         sighting = Sighting(metadata.namespace, metadata.name, view, is_known=True)
         known = self._early.pop(name, None) or self._cache.get(name)
@@ -272,7 +278,7 @@ class Objects(Generic[ViewT]):
         found = {f"{view.metadata.namespace}/{view.metadata.name}": view for view in views}
         return [Updated(item.id, replace(item.item, view=found.get(item.id), is_known=True)) for item in batch]
 
-    def _follow(self, namespace: str) -> None:
+    def follow(self, namespace: str) -> None:
         """Watch a namespace, or all of them, from the first object there on."""
         where = "" if self._scope.cluster_wide else namespace
         if not self._scope.watch or where in self.watches:
@@ -291,6 +297,7 @@ class Objects(Generic[ViewT]):
             try:
                 if not version:
                     version = await self._list_all(namespace)
+                    self._is_back(status)
                 async for change in self._client.watch(namespace, self._scope.selector, version):
                     version = change.version or version
                     pause = RETRY_SECONDS
@@ -305,6 +312,8 @@ class Objects(Generic[ViewT]):
                     continue
             except OSError as error:
                 status.trouble = str(error)
+                if isinstance(error, ConnectionRefusedError):  # away: how all stand is asked as soon as it is back
+                    version, pause = "", min(pause, AWAY_CAP_SECONDS)
             except Exception as error:  # noqa: BLE001  # a wall: the watch must not end for a defect in what reads it
                 _log.exception("a watch failed", extra={"kind": str(self._client.kind)})
                 status.trouble, version = repr(error), ""
@@ -312,6 +321,12 @@ class Objects(Generic[ViewT]):
                 continue
             await asyncio.sleep(pause * (0.5 + self._random.random()))
             pause = min(pause * 2, RETRY_CAP_SECONDS)
+
+    def _is_back(self, status: WatchStatus) -> None:
+        """Tell those who could not reach the API server that it can be reached again."""
+        if status.trouble:
+            status.trouble = ""
+            self._on_back()
 
     async def _list_all(self, namespace: str) -> str:
         """List what is there, and tell what is not there any more of what was there before the list began."""

@@ -5,6 +5,7 @@ What the API server's refusal of a creation means. Pure.
     403 quota that may be freed             QuotaFull, a NotStarted with what is used and what there is
     403 quota that nobody has counted yet   NotStarted: its controller is about to
     403 quota that never suffices           PermanentError ResourceRequestsExceedLimits
+    403 the API server has just started     NotStarted: it says that it is not ready yet
     403 a LimitRange, a missing limit       PermanentError ResourceRequestsExceedLimits, BadTaskFormat
     403 PodSecurity, no service account     PermanentError PodSecurityViolation, ServiceAccountNotFound
     403 otherwise                           PermanentError SYSTEM Forbidden: we lack a right there
@@ -33,6 +34,9 @@ from airscrew.idl.quantity import read_quantity
 _QUOTA = re.compile(
     r"exceeded quota: (?P<name>[^,]+), requested: (?P<requested>\S+), used: (?P<used>\S+), limited: (?P<limited>\S+)"
 )
+
+_NOT_YET = ("status unknown for quota", "not yet ready to handle request")
+"""What 403 says of a moment that passes."""
 
 _FORBIDDEN = (
     ("must specify ", "BadTaskFormat"),
@@ -128,7 +132,7 @@ def _forbidden(message: str) -> NotStarted | PermanentError:
         )
         left = {name: _left(used.get(name, ""), limited.get(name, "")) for name in requested}
         return QuotaFull(f"waiting for quota {quota['name']}: {told}", left=left)
-    if "status unknown for quota" in message:
+    if any(words in message for words in _NOT_YET):
         return NotStarted(message)
     code = next((code for text, code in _FORBIDDEN if text in message), "")
     if code:

@@ -78,8 +78,9 @@ def test_a_quota_that_is_used_up_is_waited_for_with_what_is_used() -> None:
     )
 
 
-def test_a_quota_that_is_not_counted_yet_is_waited_for() -> None:
-    message = 'pods "p" is forbidden: status unknown for quota: few, resources: pods'
+@pytest.mark.parametrize("words", ["status unknown for quota: few, resources: pods", "not yet ready to handle request"])
+def test_what_is_forbidden_for_a_moment_is_waited_for(words: str) -> None:
+    message = f'pods "p" is forbidden: {words}'
 
     assert isinstance(read_refusal(Refusal(status=403, message=message)), NotStarted)
 

@@ -101,7 +101,8 @@ class Connection(Protocol):
 
         Raises:
             StreamRefusedError: It was answered with an error instead.
-            OSError: The connection did not come about, or broke.
+            ConnectionRefusedError: The connection did not come about.
+            OSError: It broke.
         """
         ...
 
@@ -181,6 +182,8 @@ class KubernetesConnection(Connection):
                 finally:
                     if transport is not None:
                         transport.abort()  # a polite end waits for the server's word, which goes on streaming
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise ConnectionRefusedError(f"no connection to the API server: {error}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ConnectionResetError(f"the stream from the API server broke: {error!r}") from error
 
