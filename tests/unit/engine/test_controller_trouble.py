@@ -201,7 +201,7 @@ class TestMemory:
         async with rig.engine() as controller:
             await elapse(60)
             statistics = controller.queue.statistics()
-            kept = (controller._lives, controller._requests, controller._by_key, controller._failures)
+            kept = (controller._lives, controller._intake.asked, controller._by_key, controller._failures)
             assert [len(one) for one in kept] == [0, 0, 0, 0]
             assert statistics.delayed == 0
             assert rig.gate.live == 0

@@ -269,6 +269,32 @@ class TestShards:
             await elapse(1)
             assert len(rig.executor.calls) > calls
 
+    async def test_what_is_asked_after_a_shard_came_back_is_not_lost_with_a_turn_from_before(self) -> None:
+        rig = Rig()
+        shard = name_of("a").shard
+        await rig.submit()
+        async with rig.engine() as controller:
+            await elapse(1)
+            await controller.close_shard(shard)
+            gate, get = asyncio.Event(), rig.store.get
+
+            async def get_slowly(key: str) -> KeyValue | None:
+                found = await get(key)
+                await gate.wait()
+                return found
+
+            rig.store.get = get_slowly  # type: ignore[method-assign]
+            await controller.open_shard(shard)
+            await elapse(1)
+            controller.drop_shard(shard)
+            await rig.ask("a", "kill", reason="not wanted")
+            await controller.open_shard(shard)
+            rig.store.get = get  # type: ignore[method-assign]
+            gate.set()
+            await elapse(60)
+
+        assert (await rig.record()).phase is Phase.ABORTED
+
     async def test_slots_of_what_is_given_away_are_free(self) -> None:
         rig = Rig(limit=1)
         for name in ("a", "b"):

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cachetools import LRUCache
@@ -26,6 +25,7 @@ from airscrew.engine.clock import Clock
 from airscrew.engine.controller.answers import describe
 from airscrew.engine.controller.commit import SUBMIT, ExecutionGoneError
 from airscrew.engine.controller.inside import call_inside
+from airscrew.engine.controller.intake import WATCH_RETRY_SECONDS, Intake
 from airscrew.engine.controller.late_starts import tell_of_late_start
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.shards import OpenShards
@@ -34,29 +34,22 @@ from airscrew.engine.machine import first_record
 from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.metrics.names import TURN_FAILURES
 from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
-from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
-from airscrew.state.errors import CompactedError, ShardLostError, StoreUnavailableError
+from airscrew.state.errors import ShardLostError, StoreUnavailableError
 from airscrew.state.members import shard_unit
 from airscrew.state.records import (
-    LedgerEntry,
     Options,
-    RecordError,
-    Request,
     Stage,
-    decode,
     decode_options,
     decode_record,
 )
-from airscrew.state.store import Compare, Delete, Event, Store, prefix_end
+from airscrew.state.store import Store
 
 log = logging.getLogger("airscrew.controller")
 
 TURN_RETRY_SECONDS = 5.0
 TURN_RETRY_CAP_SECONDS = 300.0
-WATCH_RETRY_SECONDS = 0.5
-PAGE = 500
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,14 +89,15 @@ class Controller:
     workers: int = 64
     meters: Meters = NO_METERS
     _lives: dict[ExecutionId, Live] = field(default_factory=dict[ExecutionId, Live])
-    _requests: dict[ExecutionId, dict[str, tuple[Request, int]]] = field(
-        default_factory=dict[ExecutionId, dict[str, tuple[Request, int]]]
-    )
+    _intake: Intake = field(init=False)
     _by_key: dict[str, ExecutionId] = field(default_factory=dict[str, ExecutionId])
     _expected: LRUCache[ExecutionId, Options] = field(default_factory=lambda: LRUCache[ExecutionId, Options](8192))
     _left_alone: set[ExecutionId] = field(default_factory=set[ExecutionId])
     _failures: dict[ExecutionId, int] = field(default_factory=dict[ExecutionId, int])
     _loop: asyncio.AbstractEventLoop | None = None
+
+    def __post_init__(self) -> None:
+        self._intake = Intake(self.store, self.shards, self.queue.add)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """
@@ -113,10 +107,9 @@ class Controller:
             ready: Called once everything unfinished is in the queue.
         """
         self._loop = asyncio.get_running_loop()
-        await self._list_open(keys.LEDGER)
-        revision = await self._list(keys.REQUESTS)
+        revision = await self._intake.begin()
         async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(self._watch(revision + 1), name="requests")
+            watcher = group.create_task(self._intake.watch(revision), name="requests")
             workers = [group.create_task(self._work(), name=f"worker-{n}") for n in range(self.workers)]
             ready()
             for worker in workers:
@@ -132,8 +125,7 @@ class Controller:
         self.shards.open(shard)
         while self.shards.is_open(shard):
             try:
-                await self._list_open(keys.ledger_prefix(shard))
-                await self._list(keys.requests_prefix(shard))
+                await self._intake.take_in_shard(shard)
             except StoreUnavailableError:
                 await asyncio.sleep(WATCH_RETRY_SECONDS)
             else:
@@ -224,7 +216,7 @@ class Controller:
 
     async def _turn(self, execution: ExecutionId) -> None:
         if not self.shards.is_open(execution.shard):
-            self._requests.pop(execution, None)
+            self._intake.forget(execution)
             return
         with self.shards.turn(execution.shard):
             await self._take_turn(execution)
@@ -235,7 +227,7 @@ class Controller:
             live = self._lives.get(execution) or await self._take_control(execution)
             if live is None:
                 return
-            self._hand_over_requests(live)
+            self._intake.hand_over(live)
             until = await self.turns.take(live)
         except ExecutionGoneError:
             self._forget(execution)
@@ -265,9 +257,8 @@ class Controller:
 
     def _put_off(self, execution: ExecutionId) -> None:
         live = self._lives.get(execution)
-        if live is not None and live.requests:
-            # They are still in the store and nobody tells of them again: they wait for the next turn.
-            self._requests[execution] = {**live.requests, **self._requests.get(execution, {})}
+        if live is not None:
+            self._intake.keep(live)
         self._forget(execution)
         failures = self._failures[execution] = self._failures.get(execution, 0) + 1
         pause = min(TURN_RETRY_SECONDS * 2.0 ** min(failures - 1, 30), TURN_RETRY_CAP_SECONDS)
@@ -281,8 +272,9 @@ class Controller:
         return live
 
     def _abandon(self, execution: ExecutionId) -> None:
-        """Forget an execution that is another engine's."""
-        self._requests.pop(execution, None)
+        """Forget an execution that is another engine's, and what was asked of it before it came back if it did."""
+        if not self.shards.is_open(execution.shard):
+            self._intake.forget(execution)
         self._failures.pop(execution, None)
         self.queue.cancel_delayed(execution)
         live = self._forget(execution)
@@ -298,7 +290,7 @@ class Controller:
     def _expected_live(self, execution: ExecutionId) -> Live | None:
         """Take up what was just accepted by this process: nobody else can have written a record of it."""
         options = self._expected.pop(execution, None)
-        submitted = self._requests.get(execution, {}).get(SUBMIT)
+        submitted = self._intake.of(execution).get(SUBMIT)
         if options is None or submitted is None or submitted[0].uid != options.uid:
             return None
         return Live(execution, options, self.installation, first_record(options), accepted=submitted[1])
@@ -306,7 +298,7 @@ class Controller:
     async def _stored_live(self, execution: ExecutionId) -> Live | None:
         spec = await self.store.get(keys.spec_key(execution))
         if spec is None:
-            await self._drop_requests(execution)
+            await self._intake.drop(execution)
             return None
         options = decode_options(spec.value)
         found = await self.store.get(keys.record_key(execution))
@@ -325,7 +317,7 @@ class Controller:
             # It went to another engine while it was read: what was read may be old, even when it is back by now.
             raise ShardLostError(shard_unit(execution.shard))
         record = live.record
-        live.requests.update(self._requests.get(execution, {}))
+        live.requests.update(self._intake.of(execution))
         live.requests.pop(SUBMIT, None)
         if record.stage is Stage.DONE and not live.requests:
             return None
@@ -345,66 +337,3 @@ class Controller:
         # A job may have ended while nobody looked: the first look does not wait for the timer.
         live.woken = True
         return live
-
-    def _hand_over_requests(self, live: Live) -> None:
-        for what, found in self._requests.get(live.execution, {}).items():
-            if what != SUBMIT:
-                live.requests[what] = found
-        self._requests.pop(live.execution, None)
-
-    async def _drop_requests(self, execution: ExecutionId) -> None:
-        """Forget requests to an execution that is not there: it was pruned, or never accepted."""
-        for what, (_, revision) in self._requests.pop(execution, {}).items():
-            name = keys.request_key(execution, what)
-            await self.store.txn([Compare(name, revision)], [Delete(name)])
-
-    async def _list_open(self, prefix: str) -> None:
-        """Put those with something outside first: they hold their slots before anything new asks for one."""
-        start, end = prefix, prefix_end(prefix)
-        while True:
-            page = await self.store.range(start, end, limit=PAGE)
-            for item in page.items:
-                with suppress(RecordError, UsageError):
-                    self.queue.add(ExecutionId.parse(decode(item.value, LedgerEntry).execution))
-            if not page.more:
-                return
-            start = page.next_start
-
-    async def _list(self, prefix: str) -> int:
-        """Take in every request that is there, and return the revision to watch on from."""
-        start, end, revision = prefix, prefix_end(prefix), 0
-        while True:
-            page = await self.store.range(start, end, limit=PAGE)
-            revision = revision or page.revision
-            for item in page.items:
-                self._take_in(Event(item.key, item.value, item.mod_revision))
-            if not page.more:
-                return revision
-            start = page.next_start
-
-    async def _watch(self, revision: int) -> None:
-        end, compacted = prefix_end(keys.REQUESTS), False
-        while True:
-            try:
-                if compacted:
-                    revision, compacted = await self._list(keys.REQUESTS) + 1, False
-                async for batch in self.store.watch(keys.REQUESTS, end, from_revision=revision):
-                    for event in batch:
-                        self._take_in(event)
-                        revision = event.revision + 1
-            except CompactedError:
-                compacted = True
-            except StoreUnavailableError:
-                await asyncio.sleep(WATCH_RETRY_SECONDS)
-
-    def _take_in(self, event: Event) -> None:
-        if event.value is None or not self.shards.is_open(keys.shard_of(event.key)):
-            return
-        try:
-            execution, what = keys.execution_of(event.key), keys.request_of(event.key)
-            request = decode(event.value, Request)
-        except (RecordError, ValueError, IndexError):
-            log.warning("a request cannot be read", extra={"key": event.key})
-            return
-        self._requests.setdefault(execution, {})[what] = (request, event.revision)
-        self.queue.add(execution)

@@ -1,0 +1,143 @@
+"""
+What asks for a look at an execution: ledger entries and requests in the store.
+
+They are listed when a shard is opened and after a compaction, and watched in between: nothing is taken from a watch
+alone. What lies in a shard that is not worked on is left where it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from airscrew.engine.controller.commit import SUBMIT
+from airscrew.engine.controller.live import Live
+from airscrew.engine.controller.shards import OpenShards
+from airscrew.idl.errors import UsageError
+from airscrew.idl.ids import ExecutionId
+from airscrew.state import keys
+from airscrew.state.errors import CompactedError, StoreUnavailableError
+from airscrew.state.records import LedgerEntry, RecordError, Request, decode
+from airscrew.state.store import Compare, Delete, Event, Store, prefix_end
+
+log = logging.getLogger("airscrew.controller")
+
+WATCH_RETRY_SECONDS = 0.5
+PAGE = 500
+
+Asked = dict[str, tuple[Request, int]]
+"""Requests to an execution by name, with their revisions."""
+
+
+@dataclass(slots=True)
+class Intake:
+    """
+    Takes in what is asked, and keeps it until the turn that it is for.
+
+    Attributes:
+        store: Where it is asked.
+        shards: Which shards are worked on.
+        look: Puts an execution into the queue.
+        asked: By execution.
+    """
+
+    store: Store
+    shards: OpenShards
+    look: Callable[[ExecutionId], object]
+    asked: dict[ExecutionId, Asked] = field(default_factory=dict[ExecutionId, Asked])
+
+    async def begin(self) -> int:
+        """Take in all that is there, and return the revision to watch from."""
+        await self._list_open(keys.LEDGER)
+        return await self._list(keys.REQUESTS) + 1
+
+    async def take_in_shard(self, shard: int) -> None:
+        """
+        Take in all that is there of one shard.
+
+        Raises:
+            StoreUnavailableError: The store does not answer.
+        """
+        await self._list_open(keys.ledger_prefix(shard))
+        await self._list(keys.requests_prefix(shard))
+
+    async def watch(self, revision: int) -> None:
+        """Take in what is new from a revision on, for ever."""
+        end, compacted = prefix_end(keys.REQUESTS), False
+        while True:
+            try:
+                if compacted:
+                    revision, compacted = await self._list(keys.REQUESTS) + 1, False
+                async for batch in self.store.watch(keys.REQUESTS, end, from_revision=revision):
+                    for event in batch:
+                        self._take_in(event)
+                        revision = event.revision + 1
+            except CompactedError:
+                compacted = True
+            except StoreUnavailableError:
+                await asyncio.sleep(WATCH_RETRY_SECONDS)
+
+    def of(self, execution: ExecutionId) -> Asked:
+        """Return what came for an execution and is not handed over yet."""
+        return self.asked.get(execution, {})
+
+    def keep(self, live: Live) -> None:
+        """Keep what was handed over for the next turn: nobody tells of it again."""
+        if live.requests:
+            self.asked[live.execution] = {**live.requests, **self.of(live.execution)}
+
+    def forget(self, execution: ExecutionId) -> None:
+        """Forget what came for an execution: it is another engine's."""
+        self.asked.pop(execution, None)
+
+    def hand_over(self, live: Live) -> None:
+        """Give a turn what came for its execution."""
+        for what, found in self.asked.get(live.execution, {}).items():
+            if what != SUBMIT:
+                live.requests[what] = found
+        self.asked.pop(live.execution, None)
+
+    async def drop(self, execution: ExecutionId) -> None:
+        """Forget requests to an execution that is not there: it was pruned, or never accepted."""
+        for what, (_, revision) in self.asked.pop(execution, {}).items():
+            name = keys.request_key(execution, what)
+            await self.store.txn([Compare(name, revision)], [Delete(name)])
+
+    async def _list_open(self, prefix: str) -> None:
+        """Put those with something outside first: they hold their slots before anything new asks for one."""
+        start, end = prefix, prefix_end(prefix)
+        while True:
+            page = await self.store.range(start, end, limit=PAGE)
+            for item in page.items:
+                with suppress(RecordError, UsageError):
+                    self.look(ExecutionId.parse(decode(item.value, LedgerEntry).execution))
+            if not page.more:
+                return
+            start = page.next_start
+
+    async def _list(self, prefix: str) -> int:
+        """Take in every request that is there, and return the revision to watch on from."""
+        start, end, revision = prefix, prefix_end(prefix), 0
+        while True:
+            page = await self.store.range(start, end, limit=PAGE)
+            revision = revision or page.revision
+            for item in page.items:
+                self._take_in(Event(item.key, item.value, item.mod_revision))
+            if not page.more:
+                return revision
+            start = page.next_start
+
+    def _take_in(self, event: Event) -> None:
+        if event.value is None or not self.shards.is_open(keys.shard_of(event.key)):
+            return
+        try:
+            execution, what = keys.execution_of(event.key), keys.request_of(event.key)
+            request = decode(event.value, Request)
+        except (RecordError, ValueError, IndexError):
+            log.warning("a request cannot be read", extra={"key": event.key})
+            return
+        self.asked.setdefault(execution, {})[what] = (request, event.revision)
+        self.look(execution)
