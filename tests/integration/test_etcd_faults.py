@@ -5,6 +5,7 @@ The store in a real etcd that is killed, restarted, compacted or full.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -88,6 +89,26 @@ async def test_an_etcd_that_is_not_there_is_told_at_once() -> None:
     with pytest.raises(StoreUnavailableError, match=r"the store etcd://127\.0\.0\.1:1/p does not answer"):
         async with opened("etcd://127.0.0.1:1/p"):
             pass
+
+
+async def test_a_store_that_could_not_be_opened_keeps_no_connection_that_goes_on_trying() -> None:
+    gc.collect()
+    gc.disable()  # what only it would find lives on for as long as little else happens
+    try:
+        before = calls_left()
+        for _ in range(3):
+            with pytest.raises(StoreUnavailableError):
+                async with opened("etcd://127.0.0.1:1/p"):
+                    pass
+
+        assert calls_left() == before
+    finally:
+        gc.enable()
+
+
+def calls_left() -> int:
+    """Count what is left of gRPC's calls in this process: each holds its channel, and that its connection."""
+    return sum(type(one).__module__ == "grpc.aio._call" for one in gc.get_objects())
 
 
 async def test_a_watch_that_compaction_overtook_says_so(own_etcd: Etcd) -> None:
