@@ -25,6 +25,7 @@ from tests.support.etcd import find_binary
 from tests.support.images import ROOT, Image, engine_image, etcd_image, project_image
 from tests.support.machine_cluster import Machine
 from tests.support.object_stores import start_s3
+from tests.support.outside import airscrew_from_outside
 
 CLAIM = "persistentvolumeclaim/data-airscrew-etcd-0"
 
@@ -75,6 +76,8 @@ def journey(one: Deployment, scale: Scale) -> Figures:
                 one.install()
             with figures.timing("helm test"):
                 one.test()
+            told = airscrew_from_outside(one.cluster, one.engines, one.folder.with_suffix(".client"), "list")
+            assert "echo" in told  # the task of the chart's own test
             jobs = [*_through_a_kill(one, scale, figures), *_through_an_upgrade(one, scale, figures)]
             wait_until(lambda: not one.pods_of_tasks(), "no Pod of a task is left")
             assert pods.by_execution() == {job.name: 1 for job in jobs}
