@@ -88,7 +88,9 @@ async def _change(core: Core, bare: BarePods, pods: PodOptions, names: list[str]
     done = asyncio.Semaphore(0)
 
     def changed(live: Live) -> None:
-        if live.record.phase is Phase.RUNNING and recorded.setdefault(str(live.execution), now()):
+        name = str(live.execution)
+        if live.record.phase is Phase.RUNNING and name not in recorded:
+            recorded[name] = now()
             done.release()
 
     lives = {str(live.execution): _pod_of(live) for live in _lives(core, names)}
