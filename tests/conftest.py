@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.support.control_plane",
     "tests.support.kwok",
     "tests.support.cluster_images",
+    "tests.support.docker",
     "tests.support.object_stores",
 ]
 
@@ -58,14 +59,18 @@ def cluster_providers(cluster_providers: Sequence[Provider]) -> Sequence[Provide
     return (*cluster_providers, Machine())
 
 
-class _FilesAndTheCluster(LoadFileScheduling):
-    """Hands whole files to the workers, and all folders called ``cluster`` to one: the nodes are started once."""
+class _FilesAndFolders(LoadFileScheduling):
+    """
+    Hands whole files to the workers.
+
+    All folders called ``cluster`` go to one, and all called ``docker``: what they start is started once.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return "cluster" if "/cluster/" in file else file
+        return next((name for name in ("cluster", "docker") if f"/{name}/" in file), file)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
-    return _FilesAndTheCluster(config, log) if config.getvalue("dist") == "loadfile" else None
+    return _FilesAndFolders(config, log) if config.getvalue("dist") == "loadfile" else None

@@ -13,11 +13,10 @@ from tests.packaging.tree import PARTS, modules, normal, pyproject
 
 @dataclass(frozen=True)
 class Wanted:
-    """A package that the project is to use: where it is declared, and which later work puts it to use."""
+    """A package that the project is to use: where it is declared, and where it is at work."""
 
     declared: str
     folder: str = "engine"
-    later: str = ""
 
     def __str__(self) -> str:
         return self.declared
@@ -30,7 +29,7 @@ WANTED = {
     "tenacity": Wanted("base"),
     "cachetools": Wanted("base"),
     "pytest": Wanted("dev", "tests"),
-    "testcontainers": Wanted("dev", "tests", later="The cluster"),
+    "testcontainers": Wanted("dev", "tests"),
 }
 
 # Distributions whose modules have another name.
@@ -72,16 +71,11 @@ def test_a_wanted_package_is_declared(name: str) -> None:
     assert name in declared(WANTED[name].declared)
 
 
-@pytest.mark.parametrize("name", [name for name, wanted in WANTED.items() if not wanted.later])
+@pytest.mark.parametrize("name", WANTED)
 def test_a_wanted_package_is_at_work(name: str) -> None:
     names = MODULES.get(name, {name})
 
     assert names & imported(WANTED[name].folder)
-
-
-@pytest.mark.parametrize("name", [name for name, wanted in WANTED.items() if wanted.later])
-def test_a_package_for_later_work_is_not_called_later_once_it_is_at_work(name: str) -> None:
-    assert name not in imported(WANTED[name].folder), "it is at work now: take `later` away"
 
 
 def test_every_base_dependency_is_at_work() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from pathlib import Path
 
 import pytest
 from tests.support.control_plane import ControlPlane, find_programs
+from tests.support.debian import install
 from tests.support.etcd import free_port
 from tests.support.go_modules import CannotBuildError, build
-from tests.support.go_modules import run as run_command
 from tests.support.images import CannotMakeImageError, pause_image
 from tests.support.node_network import CannotRunNodesError, Network, open_network
 from tests.support.nodes import DOMAIN, NAMES_SERVICE, Node, missing_programs
@@ -116,7 +115,7 @@ class Machine:
         """Return what is not there, after having installed what can be."""
         if os.geteuid() != 0:
             return "a cluster on this machine takes root, for its containers"
-        failed = _install() if missing_programs() else ""
+        failed = install(PACKAGES) if missing_programs() else ""
         missing = missing_programs()
         if missing:
             return (
@@ -131,18 +130,6 @@ class Machine:
             return _open(stack)
         except (CannotBuildError, CannotMakeImageError, CannotRunNodesError, pytest.skip.Exception) as error:
             raise CannotError(f"no cluster on this machine: {error}") from error
-
-
-def _install() -> str:
-    """Install what is missing and say what went wrong."""
-    if shutil.which("apt-get") is None:
-        return "there is no apt-get to install them with"
-    variables = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (("update",), ("install", "-y", "--no-install-recommends", *PACKAGES)):
-        failed = run_command(["apt-get", "-qq", *command], env=variables)
-        if failed:
-            return f"apt-get {command[0]} failed: {failed}"
-    return ""
 
 
 def _open(stack: ExitStack) -> MachineCluster:

@@ -14,14 +14,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -29,48 +25,14 @@ from pathlib import Path
 from tests.support.cgroups import make_cgroup, remove_cgroup
 from tests.support.control_plane import FIRST_SERVICE, ControlPlane
 from tests.support.node_network import CannotRunNodesError, Network, ip
+from tests.support.own_machine import InnerProgram, OwnMachine
 from tests.support.pki import Signed
-from tests.support.programs import Program
 
-INIT = Path(__file__).with_name("node_init.py")
 DOMAIN = "cluster.local"
 NAMES_SERVICE = str(ipaddress.ip_address(FIRST_SERVICE) + 9)
 PLUGINS = "/usr/lib/cni"
 SOCKET = "/run/containerd/containerd.sock"
 READY_SECONDS = 60.0
-
-
-@dataclass
-class NodeProgram(Program):
-    """A program of a node; a test may hold it and let it go on."""
-
-    @property
-    def pid(self) -> int:
-        """Its process, as this machine numbers it."""
-        assert self.process is not None, f"{self.command[0]} does not run"
-        return child_of(self.process.pid)
-
-    def pause(self) -> None:
-        """Hold it: it does nothing any more, and does not know."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        assert self.process is not None
-        for pid in (self.pid, self.process.pid):  # the one that waits for it is held with it
-            os.kill(pid, signal.SIGCONT)
-
-    def stop(self, *, hard: bool = False) -> None:
-        """End it, and wait until it has."""
-        if self.process is not None:
-            with suppress(OSError, IndexError):  # it has ended already
-                os.kill(self.pid, signal.SIGKILL if hard else signal.SIGTERM)
-        super().stop(hard=hard)
-
-
-def child_of(pid: int) -> int:
-    """Return the first child of a process."""
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
 @dataclass
@@ -91,16 +53,16 @@ class Node:
     number: int
     count: int
     pause_image: tuple[Path, str]
-    kubelet: NodeProgram = field(init=False)
-    containerd: NodeProgram = field(init=False)
-    proxy: NodeProgram = field(init=False)
-    _holder: subprocess.Popen[bytes] | None = None
+    kubelet: InnerProgram = field(init=False)
+    containerd: InnerProgram = field(init=False)
+    proxy: InnerProgram = field(init=False)
 
     def __post_init__(self) -> None:
         self.name = f"node-{self.number}"
         self.host = self.network.node(self.number)
         self.folder = self.plane.folder / self.name
         self.folder.mkdir()
+        self._machine = OwnMachine(self.name, self.network, self.host, self.folder)
         self.cgroup = f"airscrew/{self.network.name}-{self.number}"
         self._client: Signed = self.plane.authority.sign(
             self.name, f"system:node:{self.name}", group="system:nodes", hosts=(self.host, self.name)
@@ -110,28 +72,14 @@ class Node:
     def power_on(self) -> None:
         """Start it, with the disk it had."""
         make_cgroup(self.cgroup)
-        command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        command += ["--propagation", "slave", sys.executable, "-S", "-E", str(INIT), str(self.folder / "disk")]
-        with (self.folder / "init.log").open("ab") as log:
-            self._holder = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
-            )
-        assert self._holder.stdout is not None
-        if self._holder.stdout.readline() != b"ready\n":
-            raise CannotRunNodesError(f"a node did not start: {(self.folder / 'init.log').read_text()[-500:]}")
-        self._plug_in()
+        self._machine.power_on()
+        self._route()
         self._start_programs()
 
     def power_off(self) -> None:
         """Take its power: all that runs there ends at once, and nobody is told."""
-        holder, self._holder = self._holder, None
-        if holder is None:
+        if not self._machine.power_off():
             return
-        holder.kill()
-        holder.wait()
-        for stream in (holder.stdin, holder.stdout):
-            if stream is not None:
-                stream.close()
         for program in (self.kubelet, self.proxy, self.containerd):
             program.stop(hard=True)
         remove_cgroup(self.cgroup)
@@ -166,34 +114,12 @@ class Node:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command there, as its administrator."""
-        return subprocess.run(
-            [*self._inside, *command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return self._machine.run(*command)
 
-    @property
-    def _inside(self) -> Sequence[str]:
-        assert self._holder is not None, f"{self.name} has no power"
-        return ("nsenter", "-t", str(child_of(self._holder.pid)), "-m", "-n", "-p")
-
-    def _plug_in(self) -> None:
-        assert self._holder is not None
-        init, name = str(child_of(self._holder.pid)), self.name
-        with suppress(subprocess.CalledProcessError):  # the one of before may still be on its way out
-            ip("-n", self.network.name, "link", "del", name)
-        ip("-n", self.network.name, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", init)
-        ip("-n", self.network.name, "link", "set", name, "master", "switch", "up")
-        others = [number for number in range(1, self.count + 1) if number != self.number]
-        inside = ["link set lo up", f"addr add {self.host}/24 dev eth0", "link set eth0 up"]
-        inside += [f"route add default via {self.network.host}"]
-        inside += [f"route add {self.network.pods(each)} via {self.network.node(each)}" for each in others]
-        for command in inside:
-            done = self.run("ip", *command.split())
-            assert not done.returncode, f"ip {command}: {done.stderr}"
+    def _route(self) -> None:
+        for each in range(1, self.count + 1):
+            if each != self.number:
+                self._machine.ip(f"route add {self.network.pods(each)} via {self.network.node(each)}")
         ip("route", "replace", self.network.pods(self.number), "via", self.host, "dev", self.network.name)
 
     def _start_programs(self) -> None:
@@ -203,9 +129,9 @@ class Node:
         kubelet += [f"--kubeconfig={folder / 'kubelet.kubeconfig'}", f"--hostname-override={self.name}"]
         proxy = [str(programs / "kube-proxy"), f"--config={folder / 'kube-proxy.json'}"]
         proxy += [f"--hostname-override={self.name}"]
-        self.containerd = NodeProgram([*self._inside, *containerd], folder / "containerd.log")
-        self.kubelet = NodeProgram([*self._inside, *kubelet], folder / "kubelet.log")
-        self.proxy = NodeProgram([*self._inside, *proxy], folder / "kube-proxy.log")
+        self.containerd = InnerProgram([*self._machine.inside, *containerd], folder / "containerd.log")
+        self.kubelet = InnerProgram([*self._machine.inside, *kubelet], folder / "kubelet.log")
+        self.proxy = InnerProgram([*self._machine.inside, *proxy], folder / "kube-proxy.log")
         self.containerd.start()
         self.wait_for(lambda: not self.run("ctr", "-a", SOCKET, "version").returncode, "containerd answers")
         self.load_image(self.pause_image[0])

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.support.control_plane import find_programs
+from tests.support.docker import prepare_docker
 from tests.support.etcd import find_binary
 from tests.support.go_modules import CannotBuildError, build
 from tests.support.helm import find_helm
@@ -25,6 +26,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "etcd": find_binary,
     "Kubernetes": find_programs,
     "packages of a node": lambda: Machine().obstacle(),
+    "Docker": prepare_docker,
     "CoreDNS": lambda: build("coredns"),
     "KWOK": find_kwok,
     "Helm": find_helm,
