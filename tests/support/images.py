@@ -79,6 +79,12 @@ def python_image() -> Image:
     return _image("python", [_base()], Settings(command=("python3",)))
 
 
+def base_image() -> Image:
+    """Return Debian with Python and pip: a base for the Dockerfile."""
+    pip = _layer("pip", [PYTHON, COMPILED], lambda tree: _install(tree, ["pip"]))
+    return _image("base", [_base(), pip], Settings(command=("python3",)))
+
+
 def etcd_image(binary: Path) -> Image:
     """Return an image with an etcd that needs no library, and nothing else."""
 
@@ -98,7 +104,7 @@ def project_image(extras: Iterable[str] = ("flytekit",), more: Sequence[Path] = 
         more: Python files or packages that are laid beside it, such as the tasks of a test.
     """
     image = _image("airscrew", _project_layers(extras, more), Settings(command=("airscrew", "--help")))
-    _forget_old(image.archive.parent)
+    forget_old(image.archive.parent)
     return image
 
 
@@ -111,10 +117,8 @@ def engine_image(more: Sequence[Path] = (), source: Path = ROOT) -> Image:
         source: The checkout that it is made of; another one for another version.
     """
     text = DOCKERFILE.read_text()
-    found = re.search(r'^ARG EXTRAS="([^"]*)"', text, re.MULTILINE)
-    assert found is not None, "the Dockerfile names the extras"
-    image = _image("engine", _project_layers(found.group(1).split(), more, source), read_settings(text))
-    _forget_old(image.archive.parent)
+    image = _image("engine", _project_layers(chosen_extras(text), more, source), read_settings(text))
+    forget_old(image.archive.parent)
     return image
 
 
@@ -141,6 +145,13 @@ class Settings:
         return config | ({"Entrypoint": list(self.entrypoint)} if self.entrypoint else {}) | {"User": self.user}
 
 
+def chosen_extras(dockerfile: str) -> list[str]:
+    """Read which extras of the project a Dockerfile takes."""
+    found = re.search(r'^ARG EXTRAS="([^"]*)"', dockerfile, re.MULTILINE)
+    assert found is not None, "the Dockerfile names the extras"
+    return found.group(1).split()
+
+
 def read_settings(dockerfile: str) -> Settings:
     """Read what the last stage of a Dockerfile says of its containers; where programs lie is the base's own matter."""
     stage = dockerfile.rpartition("\nFROM ")[2]
@@ -157,7 +168,7 @@ def _project_layers(extras: Iterable[str], more: Sequence[Path], source: Path = 
         str(_sum_of(each)) for each in more
     ]
     project = _layer("project", [*sources, COMPILED], lambda folder: _install_project(folder, more, source))
-    _forget_old(project.parent)
+    forget_old(project.parent)
     return [
         _base(),
         _layer("dependencies", [lock, *chosen, COMPILED], lambda folder: _install_dependencies(folder, chosen, source)),
@@ -165,7 +176,7 @@ def _project_layers(extras: Iterable[str], more: Sequence[Path], source: Path = 
     ]
 
 
-def _forget_old(*folders: Path) -> None:
+def forget_old(*folders: Path) -> None:
     """Remove what was made of earlier states of the project and nobody has asked for since an hour."""
     for folder in folders:
         os.utime(folder)
@@ -271,11 +282,15 @@ def _bootstrap(tree: Path) -> None:
 
 
 def _install_dependencies(tree: Path, extras: Sequence[str], source: Path) -> None:
-    chosen = [f"--extra={extra}" for extra in extras]
-    locked = _run([_uv(), "export", "--frozen", "--no-emit-project", "--no-dev", "-q", *chosen], cwd=source)
     wanted = tree.parent / "requirements.txt"
-    wanted.write_text(locked)
+    wanted.write_text(export(source, extras))
     _install(tree, ["--require-hashes", "-r", str(wanted)])
+
+
+def export(source: Path, extras: Iterable[str]) -> str:
+    """Return what the lock of a checkout names for these extras, as pip reads it."""
+    chosen = [f"--extra={extra}" for extra in extras]
+    return _run([_uv(), "export", "--frozen", "--no-emit-project", "--no-dev", "-q", *chosen], cwd=source)
 
 
 def _install_project(tree: Path, more: Sequence[Path], source: Path) -> None:

@@ -18,9 +18,10 @@ from tests.support.docker import prepare_docker
 from tests.support.etcd import find_binary
 from tests.support.go_modules import CannotBuildError, build
 from tests.support.helm import find_helm
-from tests.support.images import CannotMakeImageError, engine_image, etcd_image, pause_image, project_image
+from tests.support.images import CannotMakeImageError, base_image, engine_image, etcd_image, pause_image, project_image
 from tests.support.kwok import find_kwok
 from tests.support.machine_cluster import Machine
+from tests.support.package_index import package_files
 
 STEPS: dict[str, Callable[[], object]] = {
     "etcd": find_binary,
@@ -34,6 +35,8 @@ STEPS: dict[str, Callable[[], object]] = {
     "the image of Pods without anything": pause_image,
     "the image of this project": project_image,
     "the image of the engine": engine_image,
+    "the base of the Dockerfile": base_image,
+    "packages for the Dockerfile": package_files,
     "the image of etcd": lambda: etcd_image(find_binary()),
 }
 
