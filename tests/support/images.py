@@ -71,18 +71,18 @@ class Image:
 
 def pause_image() -> Image:
     """Return what holds the network of a Pod while its containers come and go."""
-    return _image("pause", [_layer("pause", [PAUSE], _make_pause)], Settings(command=("/pause",)))
+    return make_image("pause", [make_layer("pause", [PAUSE], _make_pause)], Settings(command=("/pause",)))
 
 
 def python_image() -> Image:
     """Return Debian with Python, and nothing else."""
-    return _image("python", [_base()], Settings(command=("python3",)))
+    return make_image("python", [_base()], Settings(command=("python3",)))
 
 
 def base_image() -> Image:
     """Return Debian with Python and pip: a base for the Dockerfile."""
-    pip = _layer("pip", [PYTHON, COMPILED], lambda tree: _install(tree, ["pip"]))
-    return _image("base", [_base(), pip], Settings(command=("python3",)))
+    pip = make_layer("pip", [PYTHON, COMPILED], lambda tree: _install(tree, ["pip"]))
+    return make_image("base", [_base(), pip], Settings(command=("python3",)))
 
 
 def etcd_image(binary: Path) -> Image:
@@ -92,7 +92,7 @@ def etcd_image(binary: Path) -> Image:
         (tree / "usr/local/bin").mkdir(parents=True)
         shutil.copy(binary.resolve(), tree / "usr/local/bin/etcd")
 
-    return _image("etcd", [_layer("etcd", [_sum_of(binary.resolve())], put)], Settings(command=("etcd",)))
+    return make_image("etcd", [make_layer("etcd", [_sum_of(binary.resolve())], put)], Settings(command=("etcd",)))
 
 
 def project_image(extras: Iterable[str] = ("flytekit",), more: Sequence[Path] = ()) -> Image:
@@ -103,7 +103,7 @@ def project_image(extras: Iterable[str] = ("flytekit",), more: Sequence[Path] = 
         extras: Extras of the project that come with it.
         more: Python files or packages that are laid beside it, such as the tasks of a test.
     """
-    image = _image("airscrew", _project_layers(extras, more), Settings(command=("airscrew", "--help")))
+    image = make_image("airscrew", _project_layers(extras, more), Settings(command=("airscrew", "--help")))
     forget_old(image.archive.parent)
     return image
 
@@ -117,7 +117,7 @@ def engine_image(more: Sequence[Path] = (), source: Path = ROOT) -> Image:
         source: The checkout that it is made of; another one for another version.
     """
     text = DOCKERFILE.read_text()
-    image = _image("engine", _project_layers(chosen_extras(text), more, source), read_settings(text))
+    image = make_image("engine", _project_layers(chosen_extras(text), more, source), read_settings(text))
     forget_old(image.archive.parent)
     return image
 
@@ -167,11 +167,13 @@ def _project_layers(extras: Iterable[str], more: Sequence[Path], source: Path = 
     sources = [str(_sum_of(source / each)) for each in (*PORTIONS, "pyproject.toml")] + [
         str(_sum_of(each)) for each in more
     ]
-    project = _layer("project", [*sources, COMPILED], lambda folder: _install_project(folder, more, source))
+    project = make_layer("project", [*sources, COMPILED], lambda folder: _install_project(folder, more, source))
     forget_old(project.parent)
     return [
         _base(),
-        _layer("dependencies", [lock, *chosen, COMPILED], lambda folder: _install_dependencies(folder, chosen, source)),
+        make_layer(
+            "dependencies", [lock, *chosen, COMPILED], lambda folder: _install_dependencies(folder, chosen, source)
+        ),
         project,
     ]
 
@@ -187,7 +189,7 @@ def forget_old(*folders: Path) -> None:
 
 
 def _base() -> Path:
-    return _layer("base", [RELEASE, PACKAGES, platform.machine()], _bootstrap)
+    return make_layer("base", [RELEASE, PACKAGES, platform.machine()], _make_base)
 
 
 def _sum_of(path: Path) -> str:
@@ -209,7 +211,7 @@ def _kept(name: str, sources: Iterable[str]):
         yield folder
 
 
-def _layer(name: str, sources: Sequence[str], make: Callable[[Path], None]) -> Path:
+def make_layer(name: str, sources: Sequence[str], make: Callable[[Path], None]) -> Path:
     """Return the tar of a layer, made if nobody did before."""
     with _kept(f"layer-{name}", sources) as folder:
         layer = folder / "layer.tar"
@@ -224,7 +226,8 @@ def _layer(name: str, sources: Sequence[str], make: Callable[[Path], None]) -> P
         return layer
 
 
-def _image(name: str, layers: Sequence[Path], settings: Settings) -> Image:
+def make_image(name: str, layers: Sequence[Path], settings: Settings) -> Image:
+    """Return the image of these layers, packed if nobody did before."""
     sums = [_digest(layer) for layer in layers]
     with _kept(f"image-{name}", [*sums, json.dumps(settings.as_config())]) as folder:
         full = f"{name}.test/{name}:{folder.name.rpartition('-')[2]}"
@@ -270,14 +273,24 @@ def _make_pause(tree: Path) -> None:
     _run([compiler, "-static", "-O1", "-x", "c", "-o", str(tree / "pause"), "-"], stdin=PAUSE)
 
 
-def _bootstrap(tree: Path) -> None:
+def bootstrap(tree: Path, packages: str) -> None:
+    """
+    Fill a tree with a small Debian and these of its packages.
+
+    Raises:
+        CannotMakeImageError: Says why.
+    """
     if shutil.which("debootstrap") is None or os.geteuid() != 0:
         raise CannotMakeImageError("an image is made with debootstrap by root: install debootstrap and be root")
     wanted = ["apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", f"Codename: {RELEASE}"]
     mirrors = _run(wanted).split()  # the one that this machine has its own packages from, if it is of that release
-    _run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, str(tree), *mirrors[:1]])
+    _run(["debootstrap", "--variant=minbase", f"--include={packages}", RELEASE, str(tree), *mirrors[:1]])
     for folder in UNUSED:
         shutil.rmtree(tree / folder, ignore_errors=True)
+
+
+def _make_base(tree: Path) -> None:
+    bootstrap(tree, PACKAGES)
     (tree / "usr/local/bin/python").symlink_to("/usr/bin/python3")
 
 

@@ -22,6 +22,7 @@ from tests.support.images import CannotMakeImageError, base_image, engine_image,
 from tests.support.kwok import find_kwok
 from tests.support.machine_cluster import Machine
 from tests.support.package_index import package_files
+from tests.support.postgres import postgres_image
 
 STEPS: dict[str, Callable[[], object]] = {
     "etcd": find_binary,
@@ -37,6 +38,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "the image of the engine": engine_image,
     "the base of the Dockerfile": base_image,
     "packages for the Dockerfile": package_files,
+    "the image of PostgreSQL": postgres_image,
     "the image of etcd": lambda: etcd_image(find_binary()),
 }
 
