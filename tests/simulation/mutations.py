@@ -138,11 +138,6 @@ async def _tell_nobody(*arguments: Any) -> None:
     del arguments
 
 
-def _always_the_first_term(self: Any, shard: int) -> int:
-    del self, shard
-    return 0
-
-
 async def _look_once(self: Any, *arguments: Any) -> Any:
     strays, _ = await _strays(self, *arguments)
     return strays, None
@@ -185,7 +180,6 @@ MUTATIONS: dict[str, tuple[_Patch, ...]] = {
     "no call by an owner in doubt": ((SharedOwner, "is_certain", True),),
     "word of a start that was under way": ((controller, "tell_of_late_start", _tell_nobody),),
     "settle before a late start counts as none": ((Calls, "_strays", _look_once),),
-    "nothing that was read before the shard came back": ((OpenShards, "term", _always_the_first_term),),
     "turns end before their shard is given": ((OpenShards, "quiet", _wait_for_nothing),),
 }
 

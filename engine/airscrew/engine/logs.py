@@ -56,7 +56,8 @@ class LineHandler(logging.Handler):
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
     """Return what a record carries beside its message."""
-    return {name: value for name, value in vars(record).items() if name not in _OWN}
+    own = _OWN | vars(logging.makeLogRecord({})).keys()  # libraries put fields of theirs on every record
+    return {name: value for name, value in vars(record).items() if name not in own}
 
 
 def text_line(record: logging.LogRecord) -> str:

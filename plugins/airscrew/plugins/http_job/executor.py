@@ -11,6 +11,7 @@ import msgspec
 from typing_extensions import override
 
 from airscrew.engine.cache import Measured
+from airscrew.engine.data.errors import StorageUnavailableError
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import (
     Executor,
@@ -114,10 +115,13 @@ class HttpJobExecutor(Executor[HttpJobState]):
         jobs = self._service(service_name(template, self._services))
         types = output_types(jobs.rules.name, jobs.rules.service, template)
         await jobs.client.authorize(context)
-        body = await build_body(jobs.rules, context, template)
         prepared = HttpJobState(service=jobs.rules.name, id="", created_at=context.clock.now(), outputs=types)
-        if isinstance(self.start_declaration, Findable):
-            await write_note(context, prepared)
+        try:
+            body = await build_body(jobs.rules, context, template)
+            if isinstance(self.start_declaration, Findable):
+                await write_note(context, prepared)
+        except StorageUnavailableError as error:
+            return NotStarted(f"{jobs.rules.name}: the request cannot be prepared: {error}")
         made = await jobs.client.create(context.key, body)
         if isinstance(made, NotStarted):
             return made

@@ -24,6 +24,7 @@ import msgspec
 from typing_extensions import override
 
 from airscrew.engine.cache import Measured
+from airscrew.engine.data.errors import StorageUnavailableError
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import (
     Executor,
@@ -139,7 +140,10 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
                 f"allows: {allowed}",
                 code="NamespaceForbidden",
             )
-        built = await self._plugin.build(context, template, self)
+        try:
+            built = await self._plugin.build(context, template, self)
+        except (StorageUnavailableError, ApiError, OSError) as error:
+            return NotStarted(f"the {self._plugin.kind.kind} cannot be prepared: {error}")
         manifest = names.dressed(
             {"apiVersion": self._plugin.kind.api_version, "kind": self._plugin.kind.kind, **built.manifest},
             context,

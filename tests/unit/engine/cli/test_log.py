@@ -80,6 +80,23 @@ class TestText:
 
 
 class TestJson:
+    def test_what_a_library_puts_on_every_record_is_not_shown(self) -> None:
+        factory = logging.getLogRecordFactory()
+
+        def made(*arguments: Any, **more: Any) -> logging.LogRecord:
+            one = factory(*arguments, **more)
+            vars(one)["run_name"] = None
+            return one
+
+        logging.setLogRecordFactory(made)
+        try:
+            told = json.loads(json_line(logging.makeLogRecord({"msg": "phase", "phase": "Running"})))
+        finally:
+            logging.setLogRecordFactory(factory)
+
+        assert told["phase"] == "Running"
+        assert "run_name" not in told
+
     def test_a_record_is_an_object_with_its_fields(self) -> None:
         told = json.loads(json_line(record("an executor blocked", executor="slow", seconds=0.3, stack_info=None)))
 

@@ -6,6 +6,7 @@ The ``kubernetes`` package: it finds the cluster, and vouches for us there.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +23,10 @@ from airscrew.idl.errors import UsageError
 if TYPE_CHECKING:
     import aiohttp
     from kubernetes.aio.client import ApiClient, Configuration
+
+
+_STEPS_TO_CLOSE = 10
+"""Steps of the loop that TLS over a socket takes to be closed, and some more: the loop may end right after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ async def open_door(kubeconfig: str, context: str) -> AsyncIterator[Door]:
     finally:
         await session.close()
         await client.close()  # type: ignore[no-untyped-call]
+        for _ in range(_STEPS_TO_CLOSE):  # of connections that were cancelled while they were made
+            await asyncio.sleep(0)
 
 
 def _proxy_of_environment(host: str) -> str | None:
