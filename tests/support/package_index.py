@@ -39,7 +39,7 @@ def serving_packages(host: str) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield f"http://{host}:{server.server_port}/simple/"
+            yield "/".join((f"http://{host}:{server.server_port}", "simple", ""))
         finally:
             server.shutdown()
             thread.join()

@@ -11,9 +11,7 @@ import pytest
 from tests.support.control_plane import ControlPlane
 from tests.support.pods import task
 
-from airscrew.engine.data.errors import StorageUnavailableError
 from airscrew.engine.errors import PermanentError
-from airscrew.engine.executor import NotStarted
 from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import Phase
@@ -64,18 +62,6 @@ class NowhereExecutor(JobExecutor):
         KubernetesExecutor.__init__(self, NowherePlugin())
 
 
-class UnpreparedExecutor(JobExecutor):
-    """What a task needs cannot be placed: the storage is away."""
-
-    def __init__(self) -> None:
-        plugin = JobPlugin()
-        plugin.build = self._fail  # type: ignore[method-assign]
-        KubernetesExecutor.__init__(self, plugin)
-
-    async def _fail(self, context: Any, template: Any, cluster: Any) -> Built:
-        raise StorageUnavailableError("the storage does not answer, on purpose")
-
-
 def two_contexts(plane: ControlPlane) -> Mapping[str, Any]:
     """A kubeconfig whose current context leads nowhere, and another one to the cluster."""
     config = json.loads(plane.kubeconfig.read_text())
@@ -113,16 +99,3 @@ async def test_a_kind_that_the_cluster_does_not_have_is_named(played_control_pla
 
     assert (caught.value.code, caught.value.kind) == ("KindNotFound", ErrorKind.SYSTEM)
     assert "no kind Thing in nowhere.example.com/v1" in str(caught.value)
-
-
-async def test_what_cannot_be_prepared_has_certainly_not_started(played_control_plane: ControlPlane) -> None:
-    plane = played_control_plane
-    config = {"kubeconfig": str(plane.kubeconfig)}
-    async with ExecutorEnvironment(UnpreparedExecutor, config=config) as environment:
-        attempt = environment.attempt(task(task_type="job"), namespace="default")
-
-        answer = await attempt.start()
-
-        assert isinstance(answer, NotStarted)
-        assert "the storage does not answer" in answer.reason
-        assert environment.executor.calls.get("POST", 0) == 0
