@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 
 from airscrew.engine.controller.live import Live
-from airscrew.engine.machine import SWEEP, NothingStarted, StartFailed, Told
+from airscrew.engine.machine import SWEEP, NothingStarted, StartFailed, Told, doubted_entry
 from airscrew.state import keys
 from airscrew.state.errors import StoreFullError, StoreUnavailableError
-from airscrew.state.records import NO_STATE, LedgerEntry, LedgerState, Record, Request, encode
+from airscrew.state.records import NO_STATE, Doubt, Record, Request, encode
 from airscrew.state.store import ANY, Compare, Put, Store
 
 _RETRY_SECONDS = 1.0
@@ -43,15 +43,7 @@ async def tell_of_late_start(store: Store, live: Live, asked: Record, now: float
         state=(told[-1].state or NO_STATE) if told else NO_STATE,
         state_version=told[-1].state_version if told else 0,
     )
-    entry = LedgerEntry(
-        execution=str(live.execution),
-        uid=live.options.uid,
-        executor=asked.executor,
-        attempt=asked.attempt,
-        state=LedgerState.UNKNOWN,
-        since=since,
-        note="a start that came late may have made a job",
-    )
+    entry = doubted_entry(asked, Doubt(attempt=asked.attempt, since=since), str(live.execution))
     is_there = [Compare(keys.spec_key(live.execution), ANY)]
     word = Put(keys.request_key(live.execution, f"{SWEEP}-{asked.attempt}"), encode(request))
     # A ledger entry without an execution is shown as a leak, and cleared by a person.

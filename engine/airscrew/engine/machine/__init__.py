@@ -58,7 +58,7 @@ from airscrew.engine.machine.facts import (
     Told,
 )
 from airscrew.engine.machine.learn import begin, learn
-from airscrew.engine.machine.report import ledger_entry, open_entries, phase_event
+from airscrew.engine.machine.report import doubted_entry, ledger_entry, open_entries, phase_event
 from airscrew.engine.machine.sweeps import SWEEP
 from airscrew.engine.machine.view import Policy, Traits, View, first_record
 
@@ -102,6 +102,7 @@ __all__ = [
     "Wait",
     "begin",
     "deadlines",
+    "doubted_entry",
     "first_record",
     "is_interruptible",
     "learn",

@@ -8,7 +8,7 @@ import msgspec
 
 from airscrew.idl.ids import AttemptKey
 from airscrew.idl.phase import Phase, TaskInfo, may_follow
-from airscrew.state.records import LedgerEntry, LedgerState, Options, PhaseEvent, Record
+from airscrew.state.records import Doubt, LedgerEntry, LedgerState, Options, PhaseEvent, Record
 
 
 def report(record: Record, phase: Phase, reason: str, now: float, info: TaskInfo | None = None) -> Record:
@@ -54,20 +54,22 @@ def ledger_entry(record: Record, options: Options, execution: str) -> LedgerEntr
     )
 
 
+def doubted_entry(record: Record, doubt: Doubt, execution: str) -> LedgerEntry:
+    """Tell that a start which came late may have left something that nobody can look for."""
+    return LedgerEntry(
+        execution=execution,
+        uid=record.uid,
+        executor=record.executor,
+        attempt=doubt.attempt,
+        state=LedgerState.UNKNOWN,
+        since=doubt.since,
+        note="a start that came late may have made a job",
+    )
+
+
 def open_entries(record: Record, options: Options, execution: str) -> dict[int, LedgerEntry]:
     """List what may lie outside, by attempt: of the current one, and of late starts of which nobody can tell."""
-    entries = {
-        doubt.attempt: LedgerEntry(
-            execution=execution,
-            uid=options.uid,
-            executor=record.executor,
-            attempt=doubt.attempt,
-            state=LedgerState.UNKNOWN,
-            since=doubt.since,
-            note="a start that came late may have made a job",
-        )
-        for doubt in record.doubts
-    }
+    entries = {doubt.attempt: doubted_entry(record, doubt, execution) for doubt in record.doubts}
     current = ledger_entry(record, options, execution)
     if current is not None:
         entries[record.attempt] = current

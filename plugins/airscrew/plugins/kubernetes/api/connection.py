@@ -8,7 +8,6 @@ knows. A request is sent once: nothing here retries.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 64 * 1024 * 1024
 """An answer longer than this is an error: it is read into memory. A page of objects is far below it."""
-
-
-_STEPS_TO_CLOSE = 10
-"""Steps of the loop that TLS over a socket takes to be closed, and some more."""
 
 
 class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -186,7 +181,7 @@ class KubernetesConnection(Connection):
                         yield line
                 finally:
                     if transport is not None:
-                        await _abort(transport)
+                        transport.abort()  # a polite end waits for the server's word, which goes on streaming
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise ConnectionRefusedError(f"no connection to the API server: {error}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -229,17 +224,3 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         for line in lines:
             if line:
                 yield line
-
-
-async def _abort(transport: asyncio.Transport) -> None:
-    """
-    Break a connection off: a polite end waits for the server's word, which goes on streaming.
-
-    Its socket is closed when this returns: the loop may end right after, and closes nothing then.
-    """
-    socket = transport.get_extra_info("socket")
-    transport.abort()
-    for _ in range(_STEPS_TO_CLOSE):
-        if socket is None or socket.fileno() < 0:
-            return
-        await asyncio.sleep(0)
