@@ -6,7 +6,8 @@ The methods are written out: what they have in common would be a coroutine more 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 from typing import final
 
@@ -35,36 +36,29 @@ class TimedStore:
 
     async def get(self, key: str) -> KeyValue | None:
         """Read one key."""
-        began = monotonic()
-        try:
+        with self._timed("get"):
             return await self._store.get(key)
-        except StoreUnavailableError:
-            self._meters.count(STORE_ERRORS, "get")
-            raise
-        finally:
-            self._meters.observe(STORE_SECONDS, monotonic() - began, "get")
 
     async def range(self, start: str, end: str, *, limit: int = 1000) -> Page:
         """Read a range of keys."""
-        began = monotonic()
-        try:
+        with self._timed("range"):
             return await self._store.range(start, end, limit=limit)
-        except StoreUnavailableError:
-            self._meters.count(STORE_ERRORS, "range")
-            raise
-        finally:
-            self._meters.observe(STORE_SECONDS, monotonic() - began, "range")
 
     async def txn(self, compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:
         """Make all the writes if all the compares hold, else none."""
+        with self._timed("txn"):
+            return await self._store.txn(compares, operations)
+
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
         began = monotonic()
         try:
-            return await self._store.txn(compares, operations)
+            yield
         except StoreUnavailableError:
-            self._meters.count(STORE_ERRORS, "txn")
+            self._meters.count(STORE_ERRORS, operation)
             raise
         finally:
-            self._meters.observe(STORE_SECONDS, monotonic() - began, "txn")
+            self._meters.observe(STORE_SECONDS, monotonic() - began, operation)
 
     def is_short_of_room(self) -> bool:
         """Tell whether the store comes near its limit."""
