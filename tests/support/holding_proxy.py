@@ -10,6 +10,7 @@ import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Self
 
 
@@ -22,7 +23,7 @@ class HoldingProxy:
         host: Of the server, and of this.
         target: The server's port.
         port: Where this listens.
-        held: How many bytes to the server are held now.
+        held: How many bytes were sent and have not yet been passed on.
     """
 
     host: str
@@ -30,6 +31,7 @@ class HoldingProxy:
     port: int = 0
     held: int = 0
     _open: threading.Event = field(default_factory=threading.Event)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
     _listener: socket.socket | None = None
     _ends: list[socket.socket] = field(default_factory=list)
 
@@ -63,16 +65,34 @@ class HoldingProxy:
                 client, _ = listener.accept()
                 server = socket.create_connection((self.host, self.target))
                 self._ends += [client, server]
-                threading.Thread(target=self._pass, args=(client, server, True), daemon=True).start()
-                threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
+                threading.Thread(target=self._pass_requests, args=(client, server), daemon=True).start()
+                threading.Thread(target=self._pass_answers, args=(server, client), daemon=True).start()
 
-    def _pass(self, source: socket.socket, sink: socket.socket, is_request: bool) -> None:
+    def _pass_requests(self, client: socket.socket, server: socket.socket) -> None:
+        """Read on while held: ``held`` is all that was sent, not what came first and hides the rest behind it."""
+        passing: SimpleQueue[bytes] = SimpleQueue()
+        threading.Thread(target=self._send, args=(passing, server), daemon=True).start()
         with suppress(OSError):
-            while data := source.recv(65536):
-                if is_request and not self._open.is_set():
-                    self.held += len(data)
-                    self._open.wait()
-                    self.held -= len(data)
-                sink.sendall(data)
+            while data := client.recv(65536):
+                self._count(len(data))
+                passing.put(data)
+        passing.put(b"")
+
+    def _send(self, passing: SimpleQueue[bytes], server: socket.socket) -> None:
         with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
+            while data := passing.get():
+                self._open.wait()
+                self._count(-len(data))
+                server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
+
+    def _count(self, size: int) -> None:
+        with self._counting:
+            self.held += size
+
+    def _pass_answers(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while data := server.recv(65536):
+                client.sendall(data)
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
