@@ -3,14 +3,15 @@ A member's own key: put under a lease, kept alive, and put again when the lease 
 
 Guarantees: ``is_certain`` is true only while nobody can have taken a unit over: the lease lives at least from the
 moment on at which the last sign of life that was answered was sent, and a third of its life is left for clocks that
-run apart. After a lease has ended, it becomes true again only when the claims have been read anew.
+run apart. After a lease has ended, it becomes true again only when the claims have been read anew. A put names the
+revision of the key that it replaces: one that arrives late would bring the key back under a lease that nobody keeps.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -20,9 +21,10 @@ from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreError, St
 from airscrew.state.holder import holder_of
 from airscrew.state.lease_lock import ENGINE_KEY, TERM_KEY
 from airscrew.state.members.nouns import Life, Member
-from airscrew.state.store import ANY, Compare, Delete, KeyValue, LeaseStore, Operation, Put
+from airscrew.state.store import Compare, Delete, KeyValue, LeaseStore, Operation, Put
 
 _CERTAIN_SHARE = 2 / 3
+_TRIES = 3
 
 
 class Registration:
@@ -52,6 +54,8 @@ class Registration:
         self._seconds = seconds
         self._monotonic = monotonic
         self._lease = 0
+        self._revision = 0
+        self._writing = asyncio.Lock()
         self._sent_at = -math.inf
         self._was_away = False
         self._is_put = False
@@ -75,9 +79,12 @@ class Registration:
         """Write where the member stands, what time it has, and what it runs."""
         given = self.me.executors if executors is None else dict(executors)
         self.me = msgspec.structs.replace(self.me, life=life or self.me.life, executors=given, time=self.now())
-        key = keys.member_key(self.me.id)
         with suppress(LeaseOverError):  # whoever keeps it puts the key again, with what is to be told
-            await self._store.txn([Compare(key, ANY)], [self._value()])
+            async with self._writing:
+                for _ in range(_TRIES):
+                    if await self._put([]) or not await self._is_there():
+                        return
+            raise StoreUnavailableError(f"the key {self._key} is written by others again and again: try again")
 
     async def keep(self, refresh: Callable[[], Awaitable[None]]) -> None:
         """
@@ -129,7 +136,8 @@ class Registration:
             StoreUnavailableError: It is not put; that the lease ended before is such a case.
         """
         try:
-            return await self._put_under_new_lease(is_first=is_first)
+            async with self._writing:
+                return await self._put_under_new_lease(is_first=is_first)
         except LeaseOverError as error:
             raise StoreUnavailableError("the lease of the key ended before it was put: try again") from error
 
@@ -137,22 +145,30 @@ class Registration:
         sent_at = self._monotonic()
         self._lease = await self._store.grant_lease(self._seconds)
         self.me = msgspec.structs.replace(self.me, joined_at=self.me.joined_at or self.now(), time=self.now())
-        key = keys.member_key(self.me.id)
-        operations: list[Operation] = [self._value()]
-        if is_first:
-            operations.append(Put(TERM_KEY, msgspec.json.encode(self.me.process)))
+        await self._is_there()
+        besides: list[Operation] = [Put(TERM_KEY, msgspec.json.encode(self.me.process))] if is_first else []
         engine = await self._store.get(ENGINE_KEY)
-        if engine is None:
-            result = await self._store.txn([Compare(ENGINE_KEY, 0)], operations)
-        else:
+        if engine is not None:
             await self._refuse_beside(engine)
-            result = await self._store.txn(
-                [Compare(ENGINE_KEY, engine.mod_revision)], [Delete(ENGINE_KEY), *operations]
-            )
-        if not result.succeeded:
-            raise StoreUnavailableError(f"the store would not take the key {key}: try again")
+            besides.append(Delete(ENGINE_KEY))
+        if not await self._put(besides, Compare(ENGINE_KEY, 0 if engine is None else engine.mod_revision)):
+            raise StoreUnavailableError(f"the store would not take the key {self._key}: try again")
         self._is_put = True
         return sent_at
+
+    async def _is_there(self) -> bool:
+        """Read which revision of the key is to be replaced; False when it is not under the lease of now."""
+        found = await self._store.get(self._key)
+        self._revision = 0 if found is None else found.mod_revision
+        return found is not None and found.lease == self._lease
+
+    async def _put(self, besides: Sequence[Operation], *compares: Compare) -> bool:
+        """Put the key in the place of the revision that was read last; False when another one is there."""
+        value = Put(self._key, msgspec.json.encode(self.me), self._lease)
+        result = await self._store.txn([Compare(self._key, self._revision), *compares], [value, *besides])
+        if result.succeeded:
+            self._revision = result.revision
+        return result.succeeded
 
     async def _refuse_beside(self, engine: KeyValue) -> None:
         """Raise ``StoreBusyError`` while an engine has the store for itself, unless it is known to have ended."""
@@ -165,5 +181,6 @@ class Registration:
             "submit to that one, or wait until it ends"
         )
 
-    def _value(self) -> Put:
-        return Put(keys.member_key(self.me.id), msgspec.json.encode(self.me), self._lease)
+    @property
+    def _key(self) -> str:
+        return keys.member_key(self.me.id)

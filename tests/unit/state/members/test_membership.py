@@ -5,8 +5,8 @@ Members over one store in memory and virtual time: who comes, goes, is paused, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,11 +14,13 @@ import pytest
 
 from airscrew.engine.testing.virtual_time import elapse
 from airscrew.state import keys
+from airscrew.state.beside import running_beside
 from airscrew.state.errors import LeaseOverError, ShardLostError, StoreBusyError, StoreFullError, StoreUnavailableError
 from airscrew.state.fencing import FencedStore
 from airscrew.state.lease_lock import hold_engine
 from airscrew.state.members import UNITS, Held, Life, Member, Membership, join
 from airscrew.state.members.joining import LEASE_SECONDS
+from airscrew.state.members.registration import Registration
 from airscrew.state.memory import MemoryStore
 from airscrew.state.store import Delete, LeaseStore, Put
 
@@ -64,6 +66,13 @@ class Line:
         self.is_cut = False
         self.is_full = False
         self.is_slow = False
+        self.is_late = False
+        self.travelling = list[Callable[[], Awaitable[object]]]()
+
+    async def arrive(self, which: int) -> None:
+        """Let a request that is under way come to the store; who sent it gave it up long ago."""
+        with suppress(LeaseOverError):
+            await self.travelling[which]()
 
     def __getattr__(self, name: str) -> object:
         method = getattr(self.store, name)
@@ -75,6 +84,9 @@ class Line:
                 raise StoreUnavailableError("cut, on purpose")
             if self.is_full and name == "txn":
                 raise StoreFullError("no room, on purpose")
+            if self.is_late and name == "txn":
+                self.travelling.append(lambda: method(*args, **kwargs))
+                raise StoreUnavailableError("no answer, on purpose")
             if self.is_slow and name == "grant_lease":
                 lease = await method(*args, **kwargs)
                 await elapse(2 * LEASE_SECONDS)
@@ -392,3 +404,51 @@ async def test_what_came_back_while_it_was_being_given_away_is_worked_on(store: 
 
         assert a.owned == set(UNITS)
         assert first.units == set(UNITS)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["the key itself", "a word that is told with it"])
+async def test_a_put_of_a_members_key_that_comes_late_does_not_bring_it_under_a_lease_that_nobody_keeps(
+    store: MemoryStore, which: int
+) -> None:
+    line = Line(store)
+    registration = Registration(line, Member(id="a"), seconds=LEASE_SECONDS, monotonic=loop_time, now=loop_time)
+    await registration.begin()
+    found = await store.get(keys.member_key("a"))
+    assert found is not None
+    await store.revoke_lease(found.lease)
+    async with running_beside(lease=registration.keep(nothing)):
+        line.is_late = True
+        await elapse(LEASE_SECONDS / 3 + 0.1)
+        with pytest.raises(StoreUnavailableError):
+            await registration.publish(Life.ACTIVE)
+        line.is_late = False
+        await elapse(2.0)
+        assert registration.is_certain
+        await line.arrive(which)
+        await elapse(4 * LEASE_SECONDS)
+
+        assert registration.is_certain
+        assert await store.get(keys.member_key("a")) is not None
+
+
+async def nothing() -> None:
+    pass
+
+
+async def test_what_a_member_says_while_its_key_is_put_again_is_told(store: MemoryStore) -> None:
+    line = Line(store)
+    registration = Registration(line, Member(id="a"), seconds=LEASE_SECONDS, monotonic=loop_time, now=loop_time)
+    await registration.begin()
+    found = await store.get(keys.member_key("a"))
+    assert found is not None
+    await store.revoke_lease(found.lease)
+    line.is_slow = True
+    async with running_beside(lease=registration.keep(nothing)), asyncio.TaskGroup() as group:
+        await elapse(LEASE_SECONDS / 2)
+        line.is_slow = False
+        group.create_task(registration.publish(Life.LEAVING))
+        await elapse(4 * LEASE_SECONDS)
+
+        found = await store.get(keys.member_key("a"))
+        assert found is not None
+        assert msgspec.json.decode(found.value, type=Member).life is Life.LEAVING
