@@ -24,11 +24,13 @@ class Table:
         members: Those that are there, by id.
         claims: By unit.
         revisions: The newest revision known of each key.
+        listed_at: The revision of the newest list; what that did not hold was gone by then.
     """
 
     members: dict[str, Member] = field(default_factory=dict[str, Member])
     claims: dict[str, Claim] = field(default_factory=dict[str, Claim])
     revisions: dict[str, int] = field(default_factory=dict[str, int])
+    listed_at: int = 0
 
     def revision(self, unit: str) -> int:
         """Return the revision of a unit's claim; 0 when it was never claimed."""
@@ -36,7 +38,7 @@ class Table:
 
     def apply(self, event: Event) -> bool:
         """Take in a piece of news; False when it is none."""
-        if event.revision <= self.revisions.get(event.key, 0):
+        if event.revision <= self.revisions.get(event.key, self.listed_at):
             return False
         self.revisions[event.key] = event.revision
         kind, name = keys.membership_of(event.key)
@@ -59,6 +61,7 @@ class Table:
             kind, name = keys.membership_of(key)
             (self.members if kind == "live" else self.claims).pop(name, None)
             del self.revisions[key]
+        self.listed_at = max(self.listed_at, revision)
 
 
 async def list_all(store: Store) -> tuple[list[KeyValue], int]:

@@ -65,6 +65,20 @@ def test_what_a_list_does_not_hold_is_gone() -> None:
     assert not table.claims
 
 
+@pytest.mark.parametrize("was_known", [True, False])
+def test_news_older_than_a_list_does_not_bring_back_what_was_gone_by_then(was_known: bool) -> None:
+    table = Table()
+    if was_known:
+        table.apply(live("a", 1))
+    table.replace([], 10)  # it was deleted at 9; a watch that breaks before that, and goes on from 11, tells of 8 only
+
+    assert not table.apply(live("a", 8))
+    assert not table.members
+
+    assert table.apply(live("a", 11))
+    assert set(table.members) == {"a"}
+
+
 def test_what_is_newer_than_a_list_stays() -> None:
     table = Table()
     table.apply(claim("00", "a", 12))
