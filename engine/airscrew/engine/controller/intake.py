@@ -102,9 +102,17 @@ class Intake:
 
     async def drop(self, execution: ExecutionId) -> None:
         """Forget requests to an execution that is not there: it was pruned, or never accepted."""
-        for what, (_, revision) in self.asked.pop(execution, {}).items():
+        spec = keys.spec_key(execution)
+        for what, (request, revision) in list(self.of(execution).items()):
             name = keys.request_key(execution, what)
-            await self.store.txn([Compare(name, revision)], [Delete(name)])
+            result = await self.store.txn([Compare(spec, 0), Compare(name, revision)], [Delete(name)])
+            if not result.succeeded and await self.store.get(spec) is not None:
+                self.look(execution)  # its name was taken again while it was read that nothing is there
+                return
+            if self.of(execution).get(what) == (request, revision):
+                del self.asked[execution][what]
+        if not self.of(execution):
+            self.forget(execution)
 
     async def _list_open(self, prefix: str) -> None:
         """Put those with something outside first: they hold their slots before anything new asks for one."""
