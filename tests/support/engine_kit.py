@@ -115,7 +115,7 @@ class FakeCache:
     def hold(self, place: AttemptPlace, key: str) -> None:
         pass
 
-    def drop(self, place: AttemptPlace, key: str) -> None:
+    def drop(self, place: AttemptPlace) -> None:
         pass
 
     async def run(self, wake: Callable[[ExecutionId], None]) -> None:

@@ -330,7 +330,7 @@ def _make_controller(frame: _Frame, api: EngineService) -> Controller:
         clock=clock,
         in_scope=frame.scope.covers,
         on_control=lambda live: _taken_up(live, parts.cache),
-        on_lost=lambda live: parts.cache.drop(place_of(live), live.record.cache_key),
+        on_lost=lambda live: parts.cache.drop(place_of(live)),
         shards=OpenShards.all() if member is None else OpenShards(),
         workers=parts.workers,
         meters=parts.meters,

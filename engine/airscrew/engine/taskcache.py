@@ -4,8 +4,8 @@ The task cache as the controller uses it.
 Keys come from options and inputs; reservations are kept alive; waiting executions are woken.
 
 A reservation is extended for as long as the execution that holds it is under this engine's control; after a crash it
-ends by itself
-unless the next engine takes it up. Those who wait look again when the reservation is given back, and now and then.
+ends by itself unless the next engine takes it up. Those who wait look again when the reservation is given back, and
+now and then.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class StoreTaskCache:
     catalog: Catalog
     data: DataPlane
     clock: Clock
-    _held: dict[CacheKey, str] = field(default_factory=dict[CacheKey, str])
+    _held: dict[str, CacheKey] = field(default_factory=dict[str, CacheKey])
     _waiting: dict[CacheKey, dict[ExecutionId, None]] = field(default_factory=dict[CacheKey, dict[ExecutionId, None]])
 
     @classmethod
@@ -84,12 +84,11 @@ class StoreTaskCache:
 
     def hold(self, place: AttemptPlace, key: str) -> None:
         """Keep a reservation alive until it is given back."""
-        self._held[CacheKey(key)] = owner_of(place)
+        self._held[owner_of(place)] = CacheKey(key)
 
-    def drop(self, place: AttemptPlace, key: str) -> None:
-        """Keep a reservation alive no more: another engine has the execution."""
-        if self._held.get(CacheKey(key)) == owner_of(place):
-            del self._held[CacheKey(key)]
+    def drop(self, place: AttemptPlace) -> None:
+        """Keep a reservation alive no more: another engine has the execution, or it is gone."""
+        self._held.pop(owner_of(place), None)
 
     async def put(self, place: AttemptPlace, key: str, output_uri: str) -> None:
         """Keep outputs, and release the reservation."""
@@ -100,12 +99,12 @@ class StoreTaskCache:
             execution=str(place.execution),
             uid=place.options.uid,
         )
-        self._held.pop(CacheKey(key), None)
+        self.drop(place)
         await self.catalog.put(CacheKey(key), entry, owner=owner_of(place))
 
     async def release(self, place: AttemptPlace, key: str) -> None:
         """Release the reservation without outputs."""
-        self._held.pop(CacheKey(key), None)
+        self.drop(place)
         await self.catalog.release(CacheKey(key), owner_of(place))
 
     async def run(self, wake: Callable[[ExecutionId], None]) -> None:
@@ -117,7 +116,7 @@ class StoreTaskCache:
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(HOLD_SECONDS / 3)
-            for key, owner in list(self._held.items()):
+            for owner, key in list(self._held.items()):
                 with suppress(StoreError):
                     await self.catalog.reserve(key, owner, HOLD_SECONDS)
 

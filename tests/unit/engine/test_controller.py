@@ -9,12 +9,13 @@ import pytest
 from tests.support.engine_kit import EPOCH, Rig, name_of
 from tests.support.scripted import Count, Scripted, failure, success
 
+from airscrew.engine.controller.ports import AttemptPlace, CacheAnswer
 from airscrew.engine.executor import NoEffect, TaskContext, TaskStatus
 from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
-from airscrew.state.records import Stage
-from airscrew.state.store import Put
+from airscrew.state.records import CacheOptions, Stage
+from airscrew.state.store import Delete, Put
 
 pytestmark = pytest.mark.virtual_time(limit_seconds=100_000)
 
@@ -238,6 +239,44 @@ class TestRequests:
             await elapse(1)
 
         assert await rig.below(keys.REQUESTS) == {}
+
+    async def test_what_is_accepted_while_it_is_read_that_nothing_is_there_is_begun(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rig, ghost = Rig(), name_of("ghost")
+        await rig.ask("ghost", "kill")
+        read = type(rig.store).get
+
+        async def accepted_meanwhile(store: object, key: str) -> object:
+            found = await read(rig.store, key)
+            if key == keys.spec_key(ghost) and found is None:
+                await rig.submit("ghost")
+                await elapse(1)
+            return found
+
+        monkeypatch.setattr(type(rig.store), "get", accepted_meanwhile)
+        async with rig.engine():
+            await elapse(5)
+
+        assert (await rig.record("ghost")).phase is Phase.ABORTED
+        assert await rig.below(keys.REQUESTS) == {}
+
+    async def test_what_is_pruned_while_the_cache_is_asked_is_told_so_that_nothing_of_it_is_kept_alive(self) -> None:
+        rig, gone = Rig(), list[str]()
+        await rig.submit(cache=CacheOptions(version="1", serializable=True))
+        looks = rig.cache.lookup
+
+        async def lookup_meanwhile(place: AttemptPlace) -> CacheAnswer:
+            await rig.store.inner.txn([], [Delete(keys.spec_key(place.execution))])
+            return await looks(place)
+
+        vars(rig.cache)["lookup"] = lookup_meanwhile
+        async with rig.engine() as controller:
+            controller.on_lost = lambda live: gone.append(live.execution.name)
+            await elapse(1)
+
+        assert gone == ["a"]
+        assert await rig.below(keys.RECORDS) == {}
 
     async def test_a_request_is_found_after_the_history_was_compacted(self) -> None:
         rig = Rig()

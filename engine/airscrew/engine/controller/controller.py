@@ -68,7 +68,7 @@ class Controller:
         on_control: Called when an execution comes under control.
         on_change: Called after each turn, for those who watch in process.
         on_done: Called when an execution is done.
-        on_lost: Called with each execution under control that is another engine's from now on.
+        on_lost: Called with each execution under control that is another engine's from now on, or gone.
         shards: Which shards are worked on.
         workers: How many turns are taken at once.
         meters: Where turns that fail are counted.
@@ -230,7 +230,8 @@ class Controller:
             self._intake.hand_over(live)
             until = await self.turns.take(live)
         except ExecutionGoneError:
-            self._forget(execution)
+            if (gone := self._forget(execution)) is not None:
+                self.on_lost(gone)
             self.queue.add(execution)  # its name may have been taken again, by one whose requests came to this turn
             return
         except ShardLostError:

@@ -124,8 +124,8 @@ class TaskCache(Protocol):
         """Keep alive a reservation that an earlier life of the engine took."""
         ...
 
-    def drop(self, place: AttemptPlace, key: str) -> None:
-        """Keep a reservation alive no more: another engine has the execution."""
+    def drop(self, place: AttemptPlace) -> None:
+        """Keep a reservation alive no more: another engine has the execution, or it is gone."""
         ...
 
     async def run(self, wake: Wake) -> None:
