@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.simulation.aims import plan_of
 from tests.simulation.crash_sites import BEYOND, ROOT, crashes_by_site
-from tests.simulation.plan import plan_of
 from tests.simulation.run import simulate
 
 CHUNK = 25
@@ -95,9 +95,9 @@ def run_chosen(first: int, count: int, tally: Tally, jobs: int = 0, *, quiet: bo
     in_vain = 0
     while tally.chosen < count and in_vain < ROUNDS_IN_VAIN and (rare := _rare(tally)):
         seeds: list[int] = []
-        wanted = min(count - tally.chosen, 40 * len(rare))
+        wanted = min(count - tally.chosen, 100 * len(rare))
         while len(seeds) < wanted:
-            if any(life.site in rare for life in plan_of(first).lives):
+            if rare.keys() & plan_of(first).sites:
                 seeds.append(first)
             first += 1
         tally.chosen += len(seeds)

@@ -65,8 +65,6 @@ _MIXED = "only where one engine would have a store for itself that others share,
 
 BEYOND = {
     ("_refuse_beside_members", "self.release"): _MIXED,
-    ("_refuse_beside", ""): _MIXED,
-    ("_put_under_new_lease", "self._refuse_beside"): _MIXED,
     ("_isolate", ""): _THREADS,
     ("_initialise", ""): _THREADS,
     ("_wait_until_idle", ""): _THREADS,

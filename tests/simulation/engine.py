@@ -18,6 +18,7 @@ from tests.simulation.crash_sites import tracer
 from tests.simulation.executors import KINDS
 from tests.simulation.files import SimulatedStorage
 from tests.simulation.plan import LEASE_SECONDS, End, LifePlan, Plan
+from tests.simulation.processes import process_of
 from tests.simulation.promises import Promises
 from tests.simulation.services import Service
 from tests.simulation.store import FaultyStore
@@ -30,6 +31,7 @@ from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
 from airscrew.engine.data.secrets import EnvironmentSecrets, Secrets
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.machine import Policy
+from airscrew.engine.metrics import NO_METERS, Recorder
 from airscrew.engine.outbox.sinks import RefusedError, Sink
 from airscrew.engine.registry import Registry
 from airscrew.engine.taskcache import StoreTaskCache
@@ -308,7 +310,7 @@ class Engines:
             clock = LoopClock()
             clock.wall_offset = life.plan.wall_offset
             if self.world.plan.is_shared:
-                me = Member(id=life.member, schema=SCHEMA_VERSION)
+                me = Member(id=life.member, schema=SCHEMA_VERSION, process=process_of(life))
                 members = join(self.store, me, monotonic=clock.monotonic, now=clock.now, seconds=LEASE_SECONDS)
                 life.membership = await stack.enter_async_context(members)
             core = await stack.enter_async_context(open_core(await self._parts(life, store, clock)))
@@ -347,6 +349,7 @@ class Engines:
             drain_seconds=15.0,
             membership=life.membership,
             watched=False,
+            meters=Recorder() if life.number % 2 else NO_METERS,
         )
 
 

@@ -10,8 +10,6 @@ from enum import Enum
 from random import Random
 from typing import Any
 
-from tests.simulation.crash_sites import simulated_sites
-
 CALM_AFTER = (40.0, 160.0)
 """Faults end somewhere between these times."""
 
@@ -113,6 +111,8 @@ class Plan:
         executions: How many are submitted.
         kinds: Of which executors most of them are; empty for any.
         eagerness: How much more than usual people ask for.
+        failing: How many of the dynamic jobs are left to the dice instead of succeeding, as a share.
+        left_over: Whether an engine that had the store for itself has crashed before the first life begins.
     """
 
     calm_after: float
@@ -129,6 +129,8 @@ class Plan:
     executions: int
     kinds: tuple[str, ...] = ()
     eagerness: float = 1.0
+    failing: float = 0.2
+    left_over: bool = False
     others: tuple[tuple[LifePlan, ...], ...] = ()
 
     @property
@@ -136,12 +138,17 @@ class Plan:
         """Whether several engines share the store as members."""
         return bool(self.others)
 
+    @property
+    def sites(self) -> frozenset[str]:
+        """The awaits at which lives are to end."""
+        return frozenset(life.site for lives in (self.lives, *self.others) for life in lives if life.site)
+
 
 def _rate(random: Random, *choices: float) -> float:
     return random.choice(choices)
 
 
-def _times(random: Random, end: float, *counts: int) -> tuple[float, ...]:
+def times_in(random: Random, end: float, *counts: int) -> tuple[float, ...]:
     return tuple(sorted(random.uniform(0.0, end) for _ in range(random.choice(counts))))
 
 
@@ -185,7 +192,7 @@ _ENDS_SHARED = (
     *[End.HOLD] * 6,
     *[End.PARTITION] * 6,
 )
-_SHARED_SHARE = 0.35
+SHARED_SHARE = 0.35
 
 WALL_OFFSETS = (0.0, 2.0, -2.0)
 """How far the wall clocks of machines are off: what they agree on within is said in the guarantees."""
@@ -212,83 +219,6 @@ def _life(random: Random, end_of_faults: float, ends: Sequence[End]) -> LifePlan
 def _machine(random: Random) -> dict[str, Any]:
     machine = random.choice((0, 0, 1, 2))
     return {"machine": machine, "wall_offset": WALL_OFFSETS[machine]}
-
-
-_VISITS = (1, 1, 1, 2, 4, 10)
-"""At which visit of a chosen await a life ends."""
-
-
-_OF_MEMBERS = ("/members/", "/sharing.py", "/shards.py")
-
-
-def aim(plan: Plan, random: Random) -> Plan:
-    """Let every life of every second plan end at an await of the source: rare ones are else hardly ever met."""
-    if random.random() < 0.5:
-        return plan
-    lives = [_aimed(life, plan.calm_after, random) for life in plan.lives[:-1]]
-    for life in lives:
-        plan = _bring_near(plan, life.site, random)
-    return replace(plan, lives=(*lives, plan.lives[-1]))
-
-
-def _aimed(life: LifePlan, calm_after: float, random: Random) -> LifePlan:
-    """Let a life end at an await; one that leaves comes to it after it has come back."""
-    if life.leaves and random.random() < 0.5:
-        near = [site for site in simulated_sites() if any(name in site for name in ("lease_lock", "/members/"))]
-        return replace(life, site=random.choice(near), count=1)
-    return replace(
-        life,
-        end=random.choice((End.SITE, End.SITE, End.WAIT)),
-        site=random.choice(simulated_sites()),
-        count=random.choice(_VISITS),
-        seconds=random.uniform(5.0, calm_after),
-    )
-
-
-def _bring_near(plan: Plan, site: str, random: Random) -> Plan:
-    """Let happen more often what leads to a chosen await."""
-    rates = plan.rates
-    if any(name in site for name in _OF_MEMBERS) and not plan.is_shared:
-        plan = replace(share(plan, random), lives=plan.lives)
-    match site.rpartition(":")[0].rpartition("/")[2]:
-        case "lease_lock.py":
-            plan = replace(plan, others=())
-            begins = [random.uniform(5.0, plan.calm_after) for _ in range(2)]
-            outages = tuple((begin, begin + LEASE_SECONDS * random.uniform(1.1, 3.0)) for begin in begins)
-            rates = replace(rates, write_refused=random.choice((0.05, 0.3)))
-            outages = outages if random.random() < 0.7 else plan.outages
-            return replace(plan, is_locked=True, outages=outages, rates=rates)
-        case "prune.py" | "controller.py" | "commit.py":
-            rates = replace(rates, slow=0.2)
-            return replace(plan, rates=rates, prunes=_times(random, plan.calm_after, 20), eagerness=2.0)
-        case "turn.py":
-            return replace(plan, kinds=("plain", "plain", "keyed"), eagerness=2.5)
-        case "calls.py" | "host.py":
-            rates = replace(rates, straggler=0.5, service=min(rates.service, 0.15))
-            return replace(plan, rates=rates, kinds=("listed", "listed", "plain", "keyed"))
-        case "service.py" | "reader.py":
-            rates = replace(rates, service=0.3, watch_late=0.3)
-            compactions = _times(random, plan.calm_after, 12)
-            prunes = _times(random, plan.calm_after, 3)
-            kinds = ("blind", "blind", "plain", "keyed")
-            return replace(plan, rates=rates, compactions=compactions, prunes=prunes, kinds=kinds, eagerness=3.0)
-        case "children.py" | "dataplane.py":
-            prunes = _times(random, plan.calm_after, 0, 6)
-            return replace(plan, kinds=("dynamic", "dynamic", "plain", "cached"), prunes=prunes)
-        case "catalog.py" | "taskcache.py" | "flight.py" | "auto_refresh.py":
-            return replace(plan, kinds=("cached",))
-        case "outbox.py":
-            return replace(plan, damages=_times(random, plan.calm_after, 5), rates=replace(rates, sink=0.3))
-        case _:
-            return plan
-
-
-def plan_of(seed: int) -> Plan:
-    """Draw the plan of a seed."""
-    plan, members = draw_plan(Random(f"{seed} plan")), Random(f"{seed} members")
-    if members.random() < _SHARED_SHARE:
-        plan = share(plan, members)
-    return aim(plan, Random(f"{seed} sites"))
 
 
 def share(plan: Plan, random: Random) -> Plan:
@@ -344,8 +274,8 @@ def draw_plan(random: Random) -> Plan:
         full=_windows(random, 1, calm_after, 0.5, 60.0),
         service_outages=_windows(random, 2, calm_after, 1.0, 60.0),
         compactions=tuple(sorted(random.uniform(0.0, calm_after) for _ in range(random.randint(0, 3)))),
-        prunes=_times(random, calm_after, 0, 0, 1, 3, 6),
-        damages=_times(random, calm_after, 0, 0, 1, 3),
+        prunes=times_in(random, calm_after, 0, 0, 1, 3, 6),
+        damages=times_in(random, calm_after, 0, 0, 1, 3),
         failed_reads=tuple(sorted(random.sample(range(1, FEWEST_READS + 1), FEWEST_FAULTS))),
         is_locked=is_locked,
         executions=random.randint(5, 9),

@@ -11,11 +11,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
+import msgspec
 from tests.simulation.engine import Engines, KeepingSink
 from tests.simulation.executors import KINDS
 from tests.simulation.history import History
 from tests.simulation.invariants import check_all
 from tests.simulation.loop import SimulationStuckError
+from tests.simulation.plan import LEASE_SECONDS
+from tests.simulation.processes import crashed_before, lives_as_processes
 from tests.simulation.promises import Promises
 from tests.simulation.services import Service
 from tests.simulation.shards import few_shards
@@ -25,9 +28,10 @@ from tests.simulation.world import World
 
 from airscrew.engine.machine import SWEEP
 from airscrew.state import keys
+from airscrew.state.lease_lock import ENGINE_KEY
 from airscrew.state.memory import MemoryStore
 from airscrew.state.records import Stage
-from airscrew.state.store import prefix_end
+from airscrew.state.store import Put, prefix_end
 
 PATIENCE_SECONDS = 4 * 3600.0
 """Virtual time after the last fault in which everything has to come to its end."""
@@ -73,7 +77,7 @@ def simulate(seed: int, *, told: bool = False, about: str = "") -> Outcome:
     world = World.make(seed, told=told)
     simulation = _Simulation(world)
     try:
-        with few_shards():
+        with few_shards(), lives_as_processes(world):
             world.loop.run_until_complete(simulation.run())
     except SimulationStuckError as error:
         world.violate(f"4: {error}")
@@ -117,6 +121,8 @@ class _Simulation:
 
     async def run(self) -> None:
         world = self.world
+        if world.plan.left_over:
+            await self._leave_a_lock()
         async with asyncio.TaskGroup() as group:
             engines = group.create_task(self.engines.run(world.plan))
             users = group.create_task(self.users.run())
@@ -136,6 +142,12 @@ class _Simulation:
             users.cancel()
         services = list(self.services.values())
         await check_all(world, self.store, self.history, self.users, services, self.sinks, cleared=self.cleared)
+
+    async def _leave_a_lock(self) -> None:
+        """Leave what an engine that had the store for itself has behind when it crashes; its lease still runs."""
+        lease = await self.store.inner.grant_lease(LEASE_SECONDS)
+        self.world.story.add("store", "keeps the lock of an engine that has crashed")
+        self.store.apply([], [Put(ENGINE_KEY, msgspec.json.encode(crashed_before()), lease)])
 
     async def _is_still(self) -> bool:
         """Tell whether the last lives run and nothing is left to do."""

@@ -13,10 +13,10 @@ from random import Random
 
 import pytest
 from tests.simulation.__main__ import replay
+from tests.simulation.aims import plan_of
 from tests.simulation.campaign import CHUNK, ENOUGH, Tally, run_chosen, run_chunk
 from tests.simulation.crash_sites import BEYOND, ROOT, SIMULATED, await_sites, reason_beyond, simulated_sites
 from tests.simulation.disk import Disk
-from tests.simulation.plan import plan_of
 from tests.simulation.run import simulate
 
 SEEDS = 300
@@ -60,7 +60,7 @@ def test_engines_share_a_store_and_shards_change_hands_by_choice_and_by_take_ove
     shared = [seed for seed in range(100) if plan_of(seed).is_shared]
     assert {len(plan_of(seed).others) for seed in shared} == {1, 2}
 
-    tally = run_chunk(shared[:15])
+    tally = run_chunk(shared[:20])
 
     for fault in ("unit given", "unit taken over from a life that runs on", "life paused", "life cut off"):
         assert tally.faults[fault] >= 3, fault

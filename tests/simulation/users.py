@@ -86,7 +86,7 @@ class Users:
         }
         if kind == "dynamic":
             custom |= {"plan": dice.choice(sorted(PLANS)), "seconds": 3}
-            custom["outcome"] = outcome if dice.random() < 0.2 else "succeeded"
+            custom["outcome"] = outcome if dice.random() < self.world.plan.failing else "succeeded"
         if kind == "keyed" and dice.random() < 0.1:
             custom["huge"] = True
         if kind == "plain" and dice.random() < 0.3 * self.world.plan.eagerness:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from tests.simulation.aims import plan_of
 from tests.simulation.crash_sites import running_at, waiting_at
 from tests.simulation.loop import LIFE, Life, SimulatedLoop
-from tests.simulation.plan import End, LifePlan, Plan, plan_of
+from tests.simulation.plan import End, LifePlan, Plan
 from tests.simulation.story import Story
 
 from airscrew.idl.ids import ExecutionId

@@ -1,0 +1,152 @@
+"""
+What a seed means: the plan that is drawn for it, with lives that end at chosen awaits of the source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from tests.simulation.crash_sites import await_sites, simulated_sites
+from tests.simulation.plan import LEASE_SECONDS, SHARED_SHARE, End, LifePlan, Plan, draw_plan, share, times_in
+
+_VISITS = (1, 1, 1, 2, 4, 10)
+"""At which visit of a chosen await a life ends."""
+
+
+_OF_MEMBERS = ("/members/", "/sharing.py", "/shards.py")
+
+
+def aim(plan: Plan, random: Random) -> Plan:
+    """Let every life of every second plan end at an await of the source: rare ones are else hardly ever met."""
+    if random.random() < 0.5:
+        return plan
+    lives = [_aimed(life, plan.calm_after, random) for life in plan.lives[:-1]]
+    for life in lives:
+        plan = _bring_near(plan, life.site, random)
+    plan = replace(plan, lives=(*lives, plan.lives[-1]))
+    rare = next((life for life in lives if _function(life.site) in _OFTEN and not life.leaves), None)
+    return plan if rare is None else _bring_nearer(plan, rare, random)
+
+
+def _function(site: str) -> str:
+    return await_sites()[site].function
+
+
+def _aimed(life: LifePlan, calm_after: float, random: Random) -> LifePlan:
+    """Let a life end at an await; one that leaves comes to it after it has come back."""
+    if life.leaves and random.random() < 0.5:
+        near = [site for site in simulated_sites() if any(name in site for name in ("lease_lock", "/members/"))]
+        return replace(life, site=random.choice(near), count=1)
+    return replace(
+        life,
+        end=random.choice((End.SITE, End.SITE, End.WAIT)),
+        site=random.choice(simulated_sites()),
+        count=random.choice(_VISITS),
+        seconds=random.uniform(5.0, calm_after),
+    )
+
+
+def _bring_near(plan: Plan, site: str, random: Random) -> Plan:
+    """Let happen more often what leads to a chosen await."""
+    rates = plan.rates
+    if any(name in site for name in _OF_MEMBERS) and not plan.is_shared:
+        plan = replace(share(plan, random), lives=plan.lives)
+    match site.rpartition(":")[0].rpartition("/")[2]:
+        case "lease_lock.py":
+            plan = replace(plan, others=())
+            begins = [random.uniform(5.0, plan.calm_after) for _ in range(2)]
+            outages = tuple((begin, begin + LEASE_SECONDS * random.uniform(1.1, 3.0)) for begin in begins)
+            rates = replace(rates, write_refused=random.choice((0.05, 0.3)))
+            outages = outages if random.random() < 0.7 else plan.outages
+            return replace(plan, is_locked=True, outages=outages, rates=rates)
+        case "prune.py" | "controller.py" | "commit.py":
+            rates = replace(rates, slow=0.2)
+            return replace(plan, rates=rates, prunes=times_in(random, plan.calm_after, 20), eagerness=2.0)
+        case "turn.py":
+            return replace(plan, kinds=("plain", "plain", "keyed"), eagerness=2.5)
+        case "calls.py" | "host.py":
+            rates = replace(rates, straggler=0.5, service=min(rates.service, 0.15))
+            return replace(plan, rates=rates, kinds=("listed", "listed", "plain", "keyed"))
+        case "service.py" | "reader.py":
+            rates = replace(rates, service=0.3, watch_late=0.3)
+            compactions = times_in(random, plan.calm_after, 12)
+            prunes = times_in(random, plan.calm_after, 3)
+            kinds = ("blind", "blind", "plain", "keyed")
+            return replace(plan, rates=rates, compactions=compactions, prunes=prunes, kinds=kinds, eagerness=3.0)
+        case "children.py" | "dataplane.py":
+            prunes = times_in(random, plan.calm_after, 0, 6)
+            return replace(plan, kinds=("dynamic", "dynamic", "plain", "cached"), prunes=prunes)
+        case "catalog.py" | "taskcache.py" | "flight.py" | "auto_refresh.py":
+            return replace(plan, kinds=("cached",))
+        case "outbox.py":
+            return replace(plan, damages=times_in(random, plan.calm_after, 5), rates=replace(rates, sink=0.3))
+        case _:
+            return plan
+
+
+_CIRCUMSTANCES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("_tend", "_bound", "_outputs"), {"kinds": ("dynamic",), "failing": 0.0, "service_outages": ()}),
+    (("_left_behind",), {"kinds": ("dynamic",), "failing": 0.9, "service_outages": ()}),
+    (("read_values", "_bytes_at"), {"kinds": ("plain", "cached"), "eagerness": 4.0}),
+    (("read_again", "_is_accepted"), {"kinds": ("plain",), "eagerness": 4.0}),
+    (("retry",), {"kinds": ("plain",), "eagerness": 2.0, "executions": 14}),
+    (("clear_leak",), {"kinds": ("blind",), "eagerness": 4.0}),
+    (("_put_under_new_lease",), {"left_over": True}),
+    (("_find", "lookup", "release", "sweep_gone", "watch", "check", "_sweep", "_strays", "acquire"), {}),
+)
+_OFTEN = {function: changes for functions, changes in _CIRCUMSTANCES for function in functions}
+"""Functions that few lives come to, by accident or in the plans of ``_bring_near``, and what leads there."""
+
+
+def _bring_nearer(plan: Plan, life: LifePlan, random: Random) -> Plan:
+    """Let one life end at the first visit of an await, in circumstances that lead there."""
+    function, rates = _function(life.site), plan.rates
+    life = replace(life, end=End.SITE, count=1, seconds=plan.calm_after + 4 * LEASE_SECONDS, away=0.0)
+    plan = replace(plan, lives=(life, plan.lives[-1]), **_OFTEN[function])
+    match function:
+        case "_sweep" | "_strays":
+            return _with_a_late_start(plan, life, random)
+        case "check":
+            return replace(plan, lives=(_left(life, random), *plan.lives[1:]))
+        case "acquire" if random.random() < 0.5:
+            before = replace(_left(life, random), site="")
+            return replace(plan, lives=(before, life, plan.lives[-1]))
+        case "acquire":
+            return replace(plan, rates=replace(rates, write_refused=0.8))
+        case "clear_leak":
+            return replace(plan, rates=replace(rates, service=0.4))
+        case "watch":
+            compactions = times_in(random, plan.calm_after, 40)
+            return replace(plan, rates=replace(rates, watch_broken=0.3, slow=0.2), compactions=compactions)
+        case _:
+            return plan
+
+
+def _left(life: LifePlan, random: Random) -> LifePlan:
+    """Let it come to its await only when it is back, and another one has what it had."""
+    end = random.choice((End.PAUSE, End.PARTITION))
+    seconds = random.uniform(10.0, 60.0)
+    return replace(life, end=end, seconds=seconds, away=LEASE_SECONDS * random.uniform(1.2, 6.0))
+
+
+def _with_a_late_start(plan: Plan, life: LifePlan, random: Random) -> Plan:
+    """Let one engine stand still with a start, and the others end where they look for what came of it."""
+    rates = replace(plan.rates, service=0.05, write_refused=0.01, write_lost=0.01)
+    plan = replace(share(plan, random), kinds=("listed",), executions=14, rates=rates, outages=(), full=())
+    count = random.randint(1, 5)
+    late = replace(
+        life, end=End.HOLD, count=count, site="", seconds=40.0, away=LEASE_SECONDS * random.uniform(1.2, 3.0)
+    )
+    there = replace(life, seconds=plan.calm_after + 10 * LEASE_SECONDS)
+    others = tuple((there, track[-1]) for track in plan.others)
+    return replace(plan, lives=(late, there, plan.lives[-1]), others=others)
+
+
+def plan_of(seed: int) -> Plan:
+    """Draw the plan of a seed."""
+    plan, members = draw_plan(Random(f"{seed} plan")), Random(f"{seed} members")
+    if members.random() < SHARED_SHARE:
+        plan = share(plan, members)
+    return aim(plan, Random(f"{seed} sites"))
