@@ -62,6 +62,8 @@ class ControlPlane:
         programs: The folder of Kubernetes' programs.
         authority: Vouches for its users.
         kubeconfig: The administrator's.
+        options: More arguments of the API server.
+        nodes: Whether there are nodes; where there are none, Pods that a test puts on one are not collected.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class ControlPlane:
     port: int = field(default_factory=free_port)
     kubeconfig: Path = field(init=False)
     options: Sequence[str] = ()
+    nodes: bool = True
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -239,6 +242,7 @@ class ControlPlane:
             "--leader-elect=false",
             f"--bind-address={self.host}",
             f"--secure-port={free_port()}",
+            f"--controllers={'*' if self.nodes else '*,-pod-garbage-collector-controller'}",
             "--node-monitor-period=1s",
             "--node-monitor-grace-period=12s",
             "--terminated-pod-gc-threshold=20000",
@@ -259,12 +263,12 @@ class ControlPlane:
         ]
 
 
-def open_control_plane(stack: ExitStack, folder: Path) -> ControlPlane:
+def open_control_plane(stack: ExitStack, folder: Path, *, nodes: bool = False) -> ControlPlane:
     """
     Start a control plane that ends with the stack; a test that needs one fails where none can be had.
     """
     try:
-        plane = ControlPlane(folder, find_programs())
+        plane = ControlPlane(folder, find_programs(), nodes=nodes)
     except CannotBuildError as error:
         pytest.fail(f"NO KUBERNETES TO TEST WITH: {error}", pytrace=False)
     stack.callback(shutil.rmtree, folder, ignore_errors=True)

@@ -103,6 +103,6 @@ def _ready(node: dict[str, dict[str, list[dict[str, str]]]]) -> dict[str, str]:
 def played_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A control plane whose nodes are played by KWOK; the tests of a worker share it."""
     with ExitStack() as stack:
-        plane = open_control_plane(stack, tmp_path_factory.mktemp("played"))
+        plane = open_control_plane(stack, tmp_path_factory.mktemp("played"), nodes=True)
         start_kwok(stack, plane)
         yield plane

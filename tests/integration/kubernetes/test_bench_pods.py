@@ -22,7 +22,7 @@ COMMAND = Path(sys.executable).with_name("airscrew")
 def ending_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A control plane whose only node ends every Pod at once."""
     with ExitStack() as stack:
-        plane = open_control_plane(stack, tmp_path_factory.mktemp("ending"))
+        plane = open_control_plane(stack, tmp_path_factory.mktemp("ending"), nodes=True)
         start_kwok(stack, plane, nodes=1, ends_all=True)
         yield plane
 
