@@ -341,7 +341,9 @@ class Service:
             self.world.violate(f"1: {self.name} made {job.id} for {execution}, whose attempt has {made[0].id} already")
         others = [one for one in self.jobs.values() if one.uid == uid and one.key != key and one.is_live(now)]
         live = [one.id for one in others if not self.is_unknown_twin(one) and not job.late_of and not one.late_of]
-        if live:
+        if live and job.is_straggler and not twin:
+            self.world.limit("a request later than settle came when the next attempt ran")
+        elif live and not twin:
             self.world.violate(f"1: {job.id} and {live[0]} of {execution} are live at once")
         return self._told(job)
 
