@@ -131,6 +131,11 @@ class BarePodLoop:
         }
 
     async def _watch(self, version: str) -> None:
+        """Watch for ever: an API server ends a watch whenever it likes, and one that has just begun does so at once."""
+        while True:
+            version = await self._watch_once(version)
+
+    async def _watch_once(self, version: str) -> str:
         query = {"watch": "1", "labelSelector": SELECTOR, "resourceVersion": version}
         url = f"{self.door.host}{POD.path(self.namespace)}"
         async with self.door.session.get(
@@ -145,9 +150,14 @@ class BarePodLoop:
             async for chunk in response.content.iter_any():
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in filter(None, lines):
-                    self._take(_event_decoder.decode(line))
+                    event = _event_decoder.decode(line)
+                    self._take(event)
+                    version = event.object.metadata.resource_version
+        return version
 
     def _take(self, event: _Event) -> None:
+        if event.type == "ERROR":
+            raise ExecutorError("the watch of the bare loop cannot go on: begin the measurement again")
         end = self._ends.get(event.object.metadata.name)
         if end is not None and not end.done() and event.object.status.phase in {"Succeeded", "Failed"}:
             end.set_result(None)
