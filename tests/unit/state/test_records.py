@@ -14,6 +14,7 @@ from airscrew.state.records import (
     NO_STATE,
     SCHEMA_VERSION,
     CacheOptions,
+    Doubt,
     Intent,
     LedgerEntry,
     LedgerState,
@@ -30,6 +31,7 @@ from airscrew.state.records import (
     decode_record,
     encode,
     encode_record,
+    form_of,
     system_error,
     user_error,
 )
@@ -190,8 +192,23 @@ class TestOthers:
         assert system_error("C", "m").kind is ErrorKind.SYSTEM
         assert user_error("C", "m").kind is ErrorKind.USER
 
-    def test_this_version_writes_the_first_schema(self) -> None:
-        assert SCHEMA_VERSION == 1
+    def test_this_version_writes_the_second_form(self) -> None:
+        assert SCHEMA_VERSION == 2
+
+
+class TestForms:
+    def test_a_record_is_never_written_in_an_older_form_than_it_was_read_in(self) -> None:
+        record = Record(uid=Uid("u"), v=3)
+
+        assert [form_of(record, written) for written in (1, 2, 4)] == [3, 3, 4]
+
+    def test_what_all_members_write_decides_for_a_record_that_needs_no_more(self) -> None:
+        assert [form_of(Record(uid=Uid("u")), written) for written in (1, 2)] == [1, 2]
+
+    def test_doubts_are_written_in_a_form_that_engines_of_the_first_one_keep(self) -> None:
+        record = Record(uid=Uid("u"), doubts=(Doubt(attempt=0, since=1.0),))
+
+        assert form_of(record, 1) == 2
 
 
 def same(one: Record, other: Record) -> bool:

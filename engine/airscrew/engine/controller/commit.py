@@ -37,6 +37,7 @@ from airscrew.state.records import (
     decode,
     decode_record,
     encode,
+    form_of,
 )
 from airscrew.state.store import Compare, Delete, KeyValue, Operation, Put, Store, prefix_end
 
@@ -90,7 +91,7 @@ class Committer:
         """
         live.check_kept()
         self.sequence += 1
-        name, form = f"{self.life:x}.{self.sequence:x}", max(live.record.v, self.owner.schema)
+        name, form = f"{self.life:x}.{self.sequence:x}", form_of(live.record, self.owner.schema)
         record, data = fitted(msgspec.structs.replace(live.record, write=name, v=form))
         compares, operations = self._transaction(live, record, data)
         pause = 0.05

@@ -21,6 +21,7 @@ from airscrew.state.records.codec import (
     decode_record,
     encode,
     encode_record,
+    form_of,
 )
 from airscrew.state.records.notes import (
     LedgerEntry,
@@ -70,6 +71,7 @@ __all__ = [
     "decode_record",
     "encode",
     "encode_record",
+    "form_of",
     "system_error",
     "user_error",
 ]

@@ -13,8 +13,14 @@ from airscrew.state.errors import TooLargeError
 from airscrew.state.records.options import Options
 from airscrew.state.records.record import Record
 
-SCHEMA_VERSION = 1
-"""What this version writes into ``v``; absent means 1."""
+SCHEMA_VERSION = 2
+"""
+What this version writes into ``v``; absent means 1.
+
+1 is the first form. 2 has ``doubts``: an engine that writes the first form reads them, and keeps them as they are.
+"""
+
+_DOUBTS_SINCE = 2
 
 MAX_RECORD_BYTES = 64 * 1024
 """A larger record is refused: it is rewritten with every step."""
@@ -34,6 +40,21 @@ class RecordError(AirscrewError):
 def encode(value: msgspec.Struct) -> bytes:
     """Write options, a ledger entry, an event or a request as JSON."""
     return _encoder.encode(value)
+
+
+def form_of(record: Record, written: int) -> int:
+    """
+    Say which form a record is to be written in.
+
+    Args:
+        record: It, with the form that it was read in.
+        written: The newest form that all who share the store write.
+
+    Returns:
+        Never an older form than it was read in, or than what it holds needs: engines of an older version keep what they
+        do not know only of records that say that they are newer.
+    """
+    return max(record.v, written, _DOUBTS_SINCE if record.doubts else 1)
 
 
 def encode_record(record: Record) -> bytes:
