@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.guarded_etcd import Guarded, add_users, start_guarded
+from tests.support.tls import make_certificates
 
 from airscrew.idl.errors import UsageError
 from airscrew.state.errors import StoreUnavailableError
@@ -41,6 +42,28 @@ async def test_without_them_it_stays_out(guarded: Guarded) -> None:
             await write_and_read(guarded.etcd.new_url(query))
     with pytest.raises(UsageError, match=r"none\.pem, named in the etcd address, cannot be read"):
         await write_and_read(guarded.etcd.new_url("?ca=none.pem"))
+
+
+async def test_certificates_that_are_replaced_are_taken_up_while_it_runs(guarded: Guarded, tmp_path: Path) -> None:
+    server = guarded.etcd.servers[0]
+    async with open_store(guarded.etcd.new_url(guarded.query)) as store:
+        await store.txn((), [Put("a", b"1")])
+        watching = store.watch("a", "b", from_revision=1)
+        assert [event.value for event in await anext(watching)] == [b"1"]
+        server.kill()
+        make_certificates(tmp_path / "tls")  # by another authority: who trusts the old one is let in no more
+        server.start()
+        server.wait_ready()
+
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await store.txn((), [Put("a", b"2")])
+                    break
+                except StoreUnavailableError:
+                    await asyncio.sleep(0.1)
+            assert (await anext(watching))[-1].value == b"2"
+        await watching.aclose()
 
 
 async def test_a_user_is_let_in_by_password_and_again_when_the_login_runs_out(

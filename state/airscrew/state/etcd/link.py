@@ -3,15 +3,16 @@ The line to etcd: its members, who we are, and the calls.
 
 Guarantees: a call is sent to one member at a time, and sent again only when the first one has certainly not
 happened. After a failure the next member is asked from then on, by all. A login that has run out is renewed
-once per call, whoever asks. Answers are etcd's messages, errors ``CallError``.
+once per call, whoever asks. Certificates are read again when their files have changed and a connection fails: what is
+connected needs no new ones. Answers are etcd's messages, errors ``CallError``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -78,11 +79,13 @@ class Link:
         self.closed = False
         self._seconds = options.call_seconds
         self._members: list[_Member] = []
+        self._files: list[tuple[int, int]] = []
         self._current = 0
         self._metadata: Metadata = ()
         self._login = asyncio.Lock()
 
     async def __aenter__(self) -> Link:
+        self._files = _stamps(self.address)
         self._members = [_Member(channel) for channel in _channels(self.address)]
         return self
 
@@ -112,7 +115,7 @@ class Link:
             try:
                 return await self._once(pick(self._members[number]), request, metadata)
             except CallError as failure:
-                tries -= self._leave(number, failure)
+                tries -= await self._leave(number, failure)
                 again = failure.trouble is Trouble.UNSENT or (is_read and failure.trouble is Trouble.AWAY)
                 if failure.trouble is Trouble.TOKEN and self.address.user and not renewed:
                     renewed = True
@@ -136,7 +139,7 @@ class Link:
                 await stream.write(first)
             yield stream
         except CallError as failure:
-            self._leave(number, failure)
+            await self._leave(number, failure)
             if failure.trouble is Trouble.TOKEN:
                 self._forget(metadata)
             raise
@@ -155,12 +158,29 @@ class Link:
         with _translating(self):
             return await method(request, timeout=self._seconds, metadata=metadata)
 
-    def _leave(self, number: int, failure: CallError) -> bool:
+    async def _leave(self, number: int, failure: CallError) -> bool:
         """Go over to the next member, unless somebody did; tell whether the failure was the member's."""
         is_members = failure.trouble in {Trouble.AWAY, Trouble.UNSENT}
         if is_members and number == self._current:
             self._current = (number + 1) % len(self._members)
+        if is_members:
+            await self._renew()
         return is_members
+
+    async def _renew(self) -> None:
+        """Connect anew when a file of the address has changed; files that cannot be read yet change nothing."""
+        if not self.address.tls or self.closed:
+            return
+        try:
+            files = _stamps(self.address)
+            if files == self._files:
+                return
+            made = [_Member(channel) for channel in _channels(self.address)]
+        except StoreAccessError:
+            return
+        old, self._members, self._files = self._members, made, files
+        for member in old:
+            await member.channel.close()
 
     async def _identity(self) -> Metadata:
         """Return who we are, logging in when that is needed."""
@@ -175,7 +195,7 @@ class Link:
                     answer = await self._once(self._members[number].auth.Authenticate, request, ())
                 except CallError as failure:
                     tries -= 1
-                    if not self._leave(number, failure) or not tries:
+                    if not await self._leave(number, failure) or not tries:
                         raise
                 else:
                     self._metadata = (("token", answer.token),)
@@ -214,7 +234,7 @@ class _translating:  # noqa: N801  # read as a word: ``with _translating(link)``
         if isinstance(error, MisuseError):  # the channel was closed meanwhile
             raise CallError(Trouble.AWAY, str(error)) from None
         task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and self._link.closed and not (task and task.cancelling()):
+        if isinstance(error, asyncio.CancelledError) and not (task and task.cancelling()):
             raise CallError(Trouble.AWAY, "it was closed") from None  # by the channel's end, not by our task's
 
 
@@ -240,10 +260,26 @@ def _credentials(address: EtcdAddress) -> ChannelCredentials:
     )
 
 
+def _stamps(address: EtcdAddress) -> list[tuple[int, int]]:
+    """Return what tells a later version of the address's files from an earlier one."""
+    found: list[tuple[int, int]] = []
+    for name in filter(None, (address.ca, address.cert, address.key)):
+        with _readable(name):
+            stat = Path(name).stat()
+            found.append((stat.st_mtime_ns, stat.st_size))
+    return found
+
+
 def _file(name: str) -> bytes | None:
     if not name:
         return None
-    try:
+    with _readable(name):
         return Path(name).read_bytes()
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StoreAccessError(f"{name}, named in the etcd address, cannot be read: {error.strerror}") from error
