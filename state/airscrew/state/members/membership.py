@@ -370,10 +370,10 @@ class Membership:
             await self._read_claim(unit)
 
     async def _read_claim(self, unit: str) -> None:
-        found = await self._store.get(keys.claim_key(unit))
-        if found is not None:
-            self.table.apply(Event(found.key, found.value, found.mod_revision))
-            self._settle()
-        elif unit in self._owned:
-            self.table.claims.pop(unit, None)
+        key = keys.claim_key(unit)
+        page = await self._store.range(key, key + "\0", limit=1)
+        found = page.items[0] if page.items else None
+        # That it is not there is news as of a revision too: a claim that was made while the answer came is newer.
+        news = Event(key, None, page.revision) if found is None else Event(key, found.value, found.mod_revision)
+        if self.table.apply(news):
             self._settle()

@@ -22,7 +22,7 @@ from airscrew.state.members import UNITS, Held, Life, Member, Membership, join
 from airscrew.state.members.joining import LEASE_SECONDS
 from airscrew.state.members.registration import Registration
 from airscrew.state.memory import MemoryStore
-from airscrew.state.store import Delete, LeaseStore, Put
+from airscrew.state.store import Delete, LeaseStore, Page, Put
 
 pytestmark = pytest.mark.virtual_time
 
@@ -66,6 +66,7 @@ class Line:
         self.is_cut = False
         self.is_full = False
         self.is_slow = False
+        self.old_answer: Page | None = None
         self.is_late = False
         self.travelling = list[Callable[[], Awaitable[object]]]()
 
@@ -87,6 +88,8 @@ class Line:
             if self.is_late and name == "txn":
                 self.travelling.append(lambda: method(*args, **kwargs))
                 raise StoreUnavailableError("no answer, on purpose")
+            if self.old_answer is not None and name in {"get", "range"}:
+                return self.old_answer if name == "range" else None
             if self.is_slow and name == "grant_lease":
                 lease = await method(*args, **kwargs)
                 await elapse(2 * LEASE_SECONDS)
@@ -452,3 +455,26 @@ async def test_what_a_member_says_while_its_key_is_put_again_is_told(store: Memo
         found = await store.get(keys.member_key("a"))
         assert found is not None
         assert msgspec.json.decode(found.value, type=Member).life is Life.LEAVING
+
+
+async def test_an_old_answer_that_a_claim_is_not_there_does_not_undo_the_claim_that_was_made_meanwhile(
+    store: MemoryStore,
+) -> None:
+    line = Line(store)
+    async with member(line, "a", Work()) as a:
+        line.old_answer = Page(items=(), more=False, revision=1)
+        await a.check("00")
+        line.old_answer = None
+
+        assert a.owned == set(UNITS)
+        await a.check("00")
+
+
+async def test_a_claim_that_was_deleted_by_hand_is_taken_again(store: MemoryStore) -> None:
+    async with member(store, "a", Work()) as a:
+        await store.txn([], [Delete(keys.claim_key("00"))])
+        with suppress(ShardLostError):
+            await a.check("00")
+        await elapse(1)
+
+        assert a.owned == set(UNITS)
