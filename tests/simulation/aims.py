@@ -9,7 +9,17 @@ from random import Random
 from typing import Any
 
 from tests.simulation.crash_sites import await_sites, simulated_sites
-from tests.simulation.plan import LEASE_SECONDS, SHARED_SHARE, End, LifePlan, Plan, draw_plan, share, times_in
+from tests.simulation.plan import (
+    LEASE_SECONDS,
+    SHARED_SHARE,
+    End,
+    LifePlan,
+    Plan,
+    draw_plan,
+    draw_quotas,
+    share,
+    times_in,
+)
 
 _VISITS = (1, 1, 1, 2, 4, 10)
 """At which visit of a chosen await a life ends."""
@@ -149,4 +159,4 @@ def plan_of(seed: int) -> Plan:
     plan, members = draw_plan(Random(f"{seed} plan")), Random(f"{seed} members")
     if members.random() < SHARED_SHARE:
         plan = share(plan, members)
-    return aim(plan, Random(f"{seed} sites"))
+    return replace(aim(plan, Random(f"{seed} sites")), quotas=draw_quotas(Random(f"{seed} quotas")))

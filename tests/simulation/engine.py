@@ -33,6 +33,7 @@ from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.machine import Policy
 from airscrew.engine.metrics import NO_METERS, Recorder
 from airscrew.engine.outbox.sinks import RefusedError, Sink
+from airscrew.engine.quotas import Pools
 from airscrew.engine.registry import Registry
 from airscrew.engine.taskcache import StoreTaskCache
 from airscrew.engine.timebase import BootClock
@@ -347,6 +348,7 @@ class Engines:
             policy=POLICY,
             workers=life.plan.workers,
             drain_seconds=15.0,
+            pools=Pools(world.plan.quotas),
             membership=life.membership,
             watched=False,
             meters=Recorder() if life.number % 2 else NO_METERS,

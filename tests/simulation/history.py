@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
+from tests.simulation.quotas import Units
 from tests.simulation.story import changes
 from tests.simulation.world import SECRET, EngineLife, World, unit_of
 
@@ -47,6 +48,7 @@ class History:
         answered: Which life had the answer to the start of an attempt, and in which term of its shard.
         shown: The id of the event of every report that was ever written, with the name of its execution.
         installation: Part of every key.
+        units: Who has which units of quotas.
         on_given: Told of the life that gives a unit away, and of the unit.
     """
 
@@ -60,7 +62,11 @@ class History:
     answered: dict[str, tuple[int, int]] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     installation: str = ""
+    units: Units = field(init=False)
     on_given: Callable[[int, str], None] = lambda _sender, _unit: None
+
+    def __post_init__(self) -> None:
+        self.units = Units(self.world)
 
     def is_pruned(self, name: str, uid: str = "") -> bool:
         """Tell whether an execution of that name, and of that UID when one is given, was forgotten."""
@@ -74,6 +80,7 @@ class History:
     def tap(self, revision: int, operations: Sequence[Operation], sender: int) -> None:
         """Take note of a transaction, and of the life that sent it; 0 for a stranger."""
         self._judge_sender(sender, operations)
+        self.units.judge(operations)
         for operation in operations:
             if isinstance(operation, Delete) and operation.key.startswith(keys.RECORDS):
                 self._forgotten(str(keys.execution_of(operation.key)))
@@ -110,10 +117,11 @@ class History:
     def _judge_member(self, sender: int, operations: Sequence[Operation]) -> None:
         """What an owner writes, nobody else does."""
         world = self.world
+        has_record = any(isinstance(one, Put) and one.key.startswith(keys.RECORDS) for one in operations)
         for one in operations:
             is_record = isinstance(one, Put) and one.key.startswith(keys.RECORDS)
             # A person strikes off what is left of an execution that is gone; an owner does so with the record.
-            is_ledger = isinstance(one, Put | Delete) and one.key.startswith(keys.LEDGER) and len(operations) > 1
+            is_ledger = isinstance(one, Put | Delete) and one.key.startswith(keys.LEDGER) and has_record
             if not is_record and not is_ledger:
                 continue
             owner = world.claims.get(shard_unit(keys.shard_of(one.key)), "nobody")

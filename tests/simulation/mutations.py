@@ -46,6 +46,7 @@ _call = Turns._call
 _view = Turns._view
 _kill = Calls._kill
 _strays = Calls._strays
+_quotas = Committer._quotas
 _transaction = Committer._transaction
 _rebase = Live.rebase
 _found = _learn_module._found
@@ -89,6 +90,11 @@ def _rebase_without_facts(self: Any, *arguments: Any) -> list[Any]:
 def _transaction_without_compares(self: Any, *arguments: Any) -> Any:
     _, operations = _transaction(self, *arguments)
     return [], operations
+
+
+def _quotas_without_compares(self: Any, *arguments: Any) -> Any:
+    _quotas(self, *arguments)
+    return []
 
 
 async def _kill_unconfirmed(self: Any, *arguments: Any) -> Any:
@@ -180,6 +186,7 @@ MUTATIONS: dict[str, tuple[_Patch, ...]] = {
     "no call by an owner in doubt": ((SharedOwner, "is_certain", True),),
     "word of a start that was under way": ((controller, "tell_of_late_start", _tell_nobody),),
     "settle before a late start counts as none": ((Calls, "_strays", _look_once),),
+    "a unit of a quota only where nobody has it": ((Committer, "_quotas", _quotas_without_compares),),
     "turns end before their shard is given": ((OpenShards, "quiet", _wait_for_nothing),),
 }
 

@@ -5,10 +5,12 @@ What a seed means: how much goes wrong, when lives end and how, what is submitte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
 from typing import Any
+
+from airscrew.engine.config import Quota
 
 CALM_AFTER = (40.0, 160.0)
 """Faults end somewhere between these times."""
@@ -112,6 +114,7 @@ class Plan:
         kinds: Of which executors most of them are; empty for any.
         eagerness: How much more than usual people ask for.
         failing: How many of the dynamic jobs are left to the dice instead of succeeding, as a share.
+        quotas: How many jobs may be outside at once, by the name of the pool.
         left_over: Whether an engine that had the store for itself has crashed before the first life begins.
     """
 
@@ -132,6 +135,7 @@ class Plan:
     failing: float = 0.2
     left_over: bool = False
     others: tuple[tuple[LifePlan, ...], ...] = ()
+    quotas: dict[str, Quota] = field(default_factory=dict)
 
     @property
     def is_shared(self) -> bool:
@@ -248,6 +252,22 @@ def _last_life(random: Random) -> LifePlan:
         workers=random.choice((1, 3, 8)),
         **_machine(random),
     )
+
+
+BOUND_SHARE = 0.35
+
+_SETS: tuple[dict[str, Quota], ...] = (
+    {"few": Quota(limit=2, executors=("listed",))},
+    {"few": Quota(limit=2, executors=("keyed", "listed", "cached"))},
+    {"few": Quota(limit=3, namespace=2, executors=("listed", "plain"))},
+    {"few": Quota(limit=2, executors=("dynamic", "keyed", "listed"))},
+    {"few": Quota(limit=2, executors=("listed", "blind")), "one": Quota(limit=1, executors=("plain", "cached"))},
+)
+
+
+def draw_quotas(random: Random) -> dict[str, Quota]:
+    """Draw which quotas are set; none in most runs."""
+    return random.choice(_SETS) if random.random() < BOUND_SHARE else {}
 
 
 def draw_plan(random: Random) -> Plan:

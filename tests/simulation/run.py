@@ -132,6 +132,7 @@ class _Simulation:
             over = world.loop.time() + PATIENCE_SECONDS
             while not (users.done() and await self._is_still()) and world.loop.time() < over:
                 await self.users.retry_quarantined()
+                await self.users.make_room()
                 await asyncio.sleep(5.0)
             if not users.done():
                 world.violate("4: somebody still waits for an answer")

@@ -20,7 +20,7 @@ from tests.support.faulty_store import FaultyStore
 from tests.support.scripted import Scripted
 
 from airscrew.engine.clock import Clock, LoopClock
-from airscrew.engine.controller.calls import Calls, UnlimitedAllocation
+from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import SUBMIT, Committer
 from airscrew.engine.controller.controller import Controller
 from airscrew.engine.controller.gates import Gate
@@ -263,7 +263,6 @@ class Rig:
             children=self.children,
             clock=self.clock,
             wake=self._wake,
-            allocation=UnlimitedAllocation(),
             owner=self.owner,
             meters=self.meters,
         )

@@ -21,6 +21,7 @@ from airscrew.engine.executor import (
     Gone,
     Idempotent,
     NotStarted,
+    ResourceRequirements,
     Setup,
     StartDeclaration,
     StillThere,
@@ -84,14 +85,18 @@ class JobsExecutor(Executor[JobState]):
         return [Updated(one.id, found.get(one.item["id"], {**one.item, "status": "deleted"})) for one in batch]
 
     @override
+    def resource_requirements(
+        self, context: TaskContext[JobState], template: TaskTemplate
+    ) -> ResourceRequirements | None:
+        if "needs-grow" in self.defects:
+            self.calls += 1
+            return ResourceRequirements(pool="jobs", units=self.calls)
+        return None
+
+    @override
     async def start_task(
         self, context: TaskContext[JobState], template: TaskTemplate
     ) -> TaskStatus[JobState] | NotStarted:
-        if "tokens-grow" in self.defects:
-            await context.allocation.acquire("pool", self.calls + 1)
-            await context.allocation.acquire("pool", self.calls + 2)
-        if "ignores-tokens" in self.defects:
-            await context.allocation.acquire("pool", 1)
         if template.custom.get("bad") and "takes-all" not in self.defects:
             raise PermanentError("no", code="BadTaskSpecification")
         key = "" if "no-key" in self.defects else context.key

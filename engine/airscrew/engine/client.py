@@ -34,6 +34,7 @@ from airscrew.engine.api.model import (
     ListRequest,
     LogChunk,
     OutputsView,
+    QuotaView,
     SubmitReply,
     SubmitRequest,
 )
@@ -236,6 +237,10 @@ class Client:
         """List the installed executors."""
         reply = self._ask(self._stub.Executors, pb.ExecutorsRequest())
         return [decode(view, ExecutorView) for view in reply.executors]
+
+    def quotas(self) -> builtins.list[QuotaView]:
+        """List the quotas, and those of their shares that are in use or waited for."""
+        return [decode(view, QuotaView) for view in self._ask(self._stub.Quotas, pb.QuotasRequest()).quotas]
 
     def _ask(self, call: _Unary[Q_contra, A_co], request: Q_contra) -> A_co:
         try:

@@ -16,12 +16,13 @@ from random import Random
 from airscrew.engine.children import Children
 from airscrew.engine.clock import Clock
 from airscrew.engine.config import WorkKind, WorkScope
-from airscrew.engine.controller.calls import Calls, UnlimitedAllocation
+from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import Committer
 from airscrew.engine.controller.controller import Controller
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ownership import SharedOwner, SoleOwner
 from airscrew.engine.controller.ports import TaskCache, place_of
+from airscrew.engine.controller.scope import Scope
 from airscrew.engine.controller.shards import OpenShards
 from airscrew.engine.controller.turn import Turns
 from airscrew.engine.dataplane import LocalDataPlane
@@ -30,6 +31,7 @@ from airscrew.engine.hosting import Hosts
 from airscrew.engine.machine import Policy
 from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.outbox import Outbox, Sink
+from airscrew.engine.quotas import Pools, QuotaDesk, following
 from airscrew.engine.registry import Registry
 from airscrew.engine.service.prune import Pruner
 from airscrew.engine.service.reader import Reader, parse_name
@@ -76,6 +78,7 @@ class CoreParts:
         membership: This engine among those that share the store; None for an engine that has it for itself.
         watched: Whether a watchdog looks for executors that block the loop; off where the time is virtual.
         meters: Where it counts what it does.
+        pools: The quotas that are set.
     """
 
     store: Store
@@ -96,6 +99,7 @@ class CoreParts:
     membership: Membership | None = None
     watched: bool = True
     meters: Meters = NO_METERS
+    pools: Pools = field(default_factory=lambda: Pools({}))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,6 +115,7 @@ class Core:
         installation: The installation's UID.
         hosts: Its executors.
         setup: Makes what an executor is initialised with.
+        quotas: Holds starts back; None without quotas.
     """
 
     api: EngineService
@@ -120,6 +125,7 @@ class Core:
     installation: str
     hosts: Hosts
     setup: Callable[[str], Setup]
+    quotas: QuotaDesk | None
     leadership: Leadership
     shared: ShardWork | None
     _draining: list[bool]
@@ -152,7 +158,7 @@ async def open_core(parts: CoreParts) -> AsyncIterator[Core]:
     core = _assemble(parts, installation, clock, life)
     await parts.registry.initialise(core.setup)
     with core.hosts.watchdog or nullcontext(), closing(core.hosts):
-        async with _running(core, parts):
+        async with following(core.quotas), _running(core, parts):
             yield core
 
 
@@ -233,9 +239,10 @@ class _Frame:
     installation: str
     clock: EngineClock
     life: int
-    scope: _Scope
+    scope: Scope
     bell: _Bell
     hosts: Hosts
+    quotas: QuotaDesk | None
     draining: list[bool]
 
     def announce(self, execution: ExecutionId, options: Options) -> None:
@@ -245,10 +252,18 @@ class _Frame:
 
 
 def _assemble(parts: CoreParts, installation: str, clock: EngineClock, life: int) -> Core:
-    bell, scope, draining = _Bell(), _Scope(parts.scope), [False]
+    bell, scope, draining = _Bell(), Scope(parts.scope), [False]
     setup = _setup_for(parts, installation, clock, bell)
     hosts = Hosts(parts.registry, bell.wake, setup, watched=parts.watched, meters=parts.meters)
-    frame = _Frame(parts, installation, clock, life, scope, bell, hosts, draining)
+    quotas = QuotaDesk(
+        store=parts.store,
+        pools=parts.pools,
+        clock=clock,
+        wake=bell.wake,
+        spread=parts.random.random,
+        heeds_others=parts.scope.kind is WorkKind.ALL,
+    )
+    frame = _Frame(parts, installation, clock, life, scope, bell, hosts, quotas if parts.pools else None, draining)
     api = _make_service(frame)
     bell.controller = _make_controller(frame, api)
     member = parts.membership
@@ -265,6 +280,7 @@ def _assemble(parts: CoreParts, installation: str, clock: EngineClock, life: int
         installation=installation,
         hosts=hosts,
         setup=setup,
+        quotas=frame.quotas,
         _draining=draining,
     )
 
@@ -286,6 +302,7 @@ def _make_service(frame: _Frame) -> EngineService:
         reader=reader,
         desk=parts.data,
         list_executors=lambda: frame.hosts.views(clock.now()),
+        pools=parts.pools,
         submitter=submitter,
         pruner=Pruner(parts.store, reader, parts.data.delete_files),
         clock=clock,
@@ -305,10 +322,10 @@ def _make_controller(frame: _Frame, api: EngineService) -> Controller:
         children=Children(reader=api.reader, data=parts.data, submit=api.submit, kill_child=api.kill),
         clock=clock,
         wake=bell.wake,
-        allocation=UnlimitedAllocation(),
         redact=parts.data.secrets.redactor.redact,
         owner=owner,
         meters=parts.meters,
+        refuses=parts.pools.refusal,
     )
     turns = Turns(
         calls=calls,
@@ -320,6 +337,7 @@ def _make_controller(frame: _Frame, api: EngineService) -> Controller:
         nonce=lambda: f"{parts.random.getrandbits(64):016x}",
         is_stopping=lambda: frame.draining[0],
         meters=parts.meters,
+        quotas=frame.quotas,
     )
     return Controller(
         store=parts.store,
@@ -357,27 +375,6 @@ def _taken_up(live: Live, cache: TaskCache) -> None:
     options = live.options.cache
     if options is not None and options.serializable and live.record.cache == "miss" and live.record.cache_key:
         cache.hold(place_of(live), live.record.cache_key)
-
-
-class _Scope:
-    """Which executions this process works on; grows by what is submitted through it, and by their children."""
-
-    def __init__(self, scope: WorkScope) -> None:
-        self._everything = scope.kind is WorkKind.ALL
-        self._named = set(scope.executions)
-
-    def add(self, execution: ExecutionId) -> ExecutionId:
-        if not self._everything:
-            self._named.add(str(execution))
-        return execution
-
-    def covers(self, live: Live) -> bool:
-        if self._everything or str(live.execution) in self._named:
-            return True
-        if live.options.parent in self._named:
-            self._named.add(str(live.execution))
-            return True
-        return bool(live.record.kill) or "kill" in live.requests
 
 
 def _setup_for(parts: CoreParts, installation: str, clock: Clock, bell: _Bell) -> Callable[[str], Setup]:

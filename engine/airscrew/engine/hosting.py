@@ -38,6 +38,7 @@ def traits_of(executor: Executor[object]) -> Traits:
         check_interval=executor.check_interval,
         finalizes=overrides(executor, "finalize"),
         uses_cache=not executor.disables_cache,
+        says_needs=overrides(executor, "resource_requirements"),
     )
 
 

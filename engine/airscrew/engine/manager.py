@@ -32,6 +32,7 @@ from airscrew.engine.logs import masking
 from airscrew.engine.machine import Policy
 from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.outbox import FileSink, LogSink, Sink
+from airscrew.engine.quotas import Pools
 from airscrew.engine.registry import Registry, discover, nearest
 from airscrew.engine.service.reader import Reader
 from airscrew.engine.service.service import StoreViewer
@@ -184,6 +185,7 @@ async def open_viewer(settings: EngineSettings) -> AsyncIterator[EngineApi]:
             reader=Reader(store, data.installation, data.output_prefix),
             desk=data,
             list_executors=lambda: [executor_view(one.id, registry, None, 0.0) for one, _, _ in registry.all()],
+            pools=Pools(settings.quotas),
         )
 
 
@@ -201,6 +203,10 @@ def find_executors(settings: EngineSettings, *, is_serving: bool) -> Registry:
     unknown = [f"{name!r}{nearest(name, installed)}" for name in enabled or () if name not in installed]
     if unknown:
         raise UsageError(f"enabled_executors names what is not installed: {', '.join(unknown)}")
+    bound = [executor for quota in settings.quotas.values() for executor in quota.executors]
+    strange = [f"{name!r}{nearest(name, installed)}" for name in bound if name not in installed]
+    if strange:
+        raise UsageError(f"quotas name executors that are not installed: {', '.join(strange)}")
     disabled = {one.id for one in candidates if enabled is not None and one.id not in enabled}
     # Tasks with a container run as Pods where there is a cluster to run them, and else as processes of this machine.
     wants_pods = POD_EXECUTOR in settings.executors or POD_EXECUTOR in (enabled or ())
@@ -265,6 +271,7 @@ def make_parts(
         scope=work,
         workers=settings.workers,
         drain_seconds=settings.drain_seconds,
+        pools=Pools(settings.quotas),
     )
 
 

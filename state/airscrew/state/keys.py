@@ -14,6 +14,8 @@ ranges over and watches its own keys alone::
     request/<ss>/<namespace>/<name>/<what> what others ask of the owner; deleted in the transaction of its effect
     child/<ss>/<namespace>/<name>/<item>   under the parent's name: the child's name
     ledger/<ss>/<attempt key>              an intent, and what became of it; open while something may lie outside
+    quota-token/<pool>[/<share>]/<number>  a unit of a quota that is taken; see ``quotas`` of the engine
+    quota-line/<ss>/<namespace>/<name>     who waits for units of a quota
     event/<life>/<sequence>                the outbox: phase events not yet taken by every sink
     cursor/<sink>                          how far a sink has taken them
     dead/<sink>/<life>/<sequence>          events that a sink refused
@@ -37,6 +39,9 @@ SPECS = "spec/"
 RECORDS = "record/"
 REQUESTS = "request/"
 LEDGER = "ledger/"
+QUOTAS = "quota-"
+QUOTA_TOKENS = "quota-token/"
+QUOTA_LINE = "quota-line/"
 EVENTS = "event/"
 CURSORS = "cursor/"
 DEAD_EVENTS = "dead/"
@@ -95,6 +100,16 @@ def ledger_prefix(shard: int) -> str:
     return f"{LEDGER}{shard:02x}/"
 
 
+def quota_token_key(token: str) -> str:
+    """Where it is said who has a token of a quota."""
+    return QUOTA_TOKENS + token
+
+
+def quota_line_key(execution: ExecutionId) -> str:
+    """Where it is said that an execution waits for units of a quota."""
+    return f"{QUOTA_LINE}{execution.shard:02x}/{execution.namespace}/{execution.name}"
+
+
 def requests_prefix(shard: int) -> str:
     """Below which the requests to the owner of a shard are."""
     return f"{REQUESTS}{shard:02x}/"
@@ -151,13 +166,13 @@ def membership_of(key: str) -> tuple[str, str]:
 
 def execution_of(key: str) -> ExecutionId:
     """
-    Read the execution's name out of a ``spec/``, ``record/`` or ``request/`` key.
+    Read the execution's name out of a ``spec/``, ``record/``, ``request/`` or ``quota-line/`` key.
 
     Raises:
         ValueError: It is another kind of key.
     """
     kind, _shard, namespace, name, *_rest = key.split("/")
-    if f"{kind}/" not in {SPECS, RECORDS, REQUESTS}:
+    if f"{kind}/" not in {SPECS, RECORDS, REQUESTS, QUOTA_LINE}:
         raise ValueError(f"key {key!r} names no execution")
     return ExecutionId(namespace, name)
 

@@ -99,3 +99,7 @@ class Adapter:
         """Answer ``Executors``."""
         views = await self._api.executors()
         return pb.ExecutorsReply(executors=[encode(view, pb.ExecutorView()) for view in views])
+
+    async def quotas(self, _request: pb.QuotasRequest) -> pb.QuotasReply:
+        """Answer ``Quotas``."""
+        return pb.QuotasReply(quotas=[encode(view, pb.QuotaView()) for view in await self._api.quotas()])

@@ -35,6 +35,7 @@ from airscrew.engine.api.model import (
     ListRequest,
     LogChunk,
     OutputsView,
+    QuotaView,
     SubmitReply,
     SubmitRequest,
 )
@@ -272,6 +273,11 @@ class EngineClient(EngineApi):
     async def executors(self) -> builtins.list[ExecutorView]:
         reply = await self._ask(self._stub.Executors, pb.ExecutorsRequest())
         return [decode(view, ExecutorView) for view in reply.executors]
+
+    @override
+    async def quotas(self) -> builtins.list[QuotaView]:
+        reply = await self._ask(self._stub.Quotas, pb.QuotasRequest())
+        return [decode(view, QuotaView) for view in reply.quotas]
 
     async def _ask(self, call: _Unary[Q_contra, A_co], request: Q_contra, seconds: float = CALL_SECONDS) -> A_co:
         try:

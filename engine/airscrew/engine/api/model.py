@@ -272,6 +272,27 @@ class ExecutorView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     live: int = 0
 
 
+class QuotaView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    A quota, or a share of it.
+
+    Attributes:
+        pool: Its name.
+        scope: Of which share: ``namespace team-a``; empty for the whole.
+        limit: How many units there are; None for what is not limited any more.
+        used: How many are taken.
+        waiting: How many executions wait for some.
+        oldest_wait_since: Since when the first of them does, Unix seconds; 0 when none does.
+    """
+
+    pool: str
+    scope: str = ""
+    limit: int | None = None
+    used: int = 0
+    waiting: int = 0
+    oldest_wait_since: float = 0.0
+
+
 class ApiError(Exception):
     """
     A request that was refused.
@@ -338,4 +359,8 @@ class EngineApi(Protocol):
 
     async def executors(self) -> builtins.list[ExecutorView]:
         """List the installed executors."""
+        ...
+
+    async def quotas(self) -> builtins.list[QuotaView]:
+        """List the quotas, and those of their shares that are in use or waited for."""
         ...

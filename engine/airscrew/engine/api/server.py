@@ -329,4 +329,5 @@ def _handlers(dispatch: _Dispatch, adapter: Adapter) -> dict[str, Handler]:
         "ClearLeak": unary(service_pb2.ClearLeakRequest, adapter.clear_leak),
         "Prune": unary(service_pb2.PruneRequest, adapter.prune, PRUNE_SECONDS),
         "Executors": unary(service_pb2.ExecutorsRequest, adapter.executors),
+        "Quotas": unary(service_pb2.QuotasRequest, adapter.quotas),
     }

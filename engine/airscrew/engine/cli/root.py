@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "kill": ("kill:kill", "End executions and see that they are gone."),
     "retry": ("retry:retry", "Run an execution again."),
     "leaks": ("leaks:leaks", "List what may still lie outside."),
+    "quotas": ("quotas:quotas", "List the quotas and who waits for them."),
     "members": ("members:members", "List the engines that work on the store."),
     "shards": ("members:shards", "Show which engine has which shard."),
     "release": ("release:release", "Let go of all that an installation holds."),

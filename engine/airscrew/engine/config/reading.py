@@ -15,13 +15,15 @@ from typing import Any, cast
 import msgspec
 from msgspec import inspect
 
-from airscrew.engine.config.settings import EngineSettings
+from airscrew.engine.config.settings import EngineSettings, Quota
 from airscrew.idl.errors import UsageError
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 _AT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?")
+
+_POOL = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 PROVIDERS = frozenset({"env", "file"})
 LOG_FORMATS = ("json", "text")
@@ -90,12 +92,27 @@ def _checked(values: Mapping[str, object], cls: type[msgspec.Struct], source: st
         kind = known[key]
         if isinstance(kind, inspect.StructType) and isinstance(value, Mapping):
             result[key] = _checked(cast("Mapping[str, object]", value), kind.cls, source, f"{path}{key}.")
+        elif isinstance(kind, inspect.DictType) and isinstance(value, Mapping):
+            result[key] = _checked_entries(cast("Mapping[str, object]", value), kind, source, f"{path}{key}.")
         elif isinstance(kind, inspect.FloatType) and isinstance(value, str):
             seconds = parse_duration(value)
             result[key] = value if seconds is None else seconds
         else:
             result[key] = value
     return result
+
+
+def _checked_entries(values: Mapping[str, object], kind: inspect.DictType, source: str, path: str) -> dict[str, object]:
+    """Look at the keys of parts that have names of the operator's own."""
+    part = kind.value_type
+    if not isinstance(part, inspect.StructType):
+        return dict(values)
+    return {
+        name: _checked(cast("Mapping[str, object]", value), part.cls, source, f"{path}{name}.")
+        if isinstance(value, Mapping)
+        else value
+        for name, value in values.items()
+    }
 
 
 def _fields(cls: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
@@ -139,10 +156,23 @@ def check_values(settings: EngineSettings, source: str) -> None:
     for key, word, known in (("format", settings.log.format, LOG_FORMATS), ("level", settings.log.level, LOG_LEVELS)):
         if word not in known:
             raise UsageError(f"{source}: log.{key} is {word!r}: it must be one of {', '.join(known)}")
+    _check_quotas(settings.quotas, source)
     for provider in settings.secrets.providers:
         if provider not in PROVIDERS:
             providers = ", ".join(sorted(PROVIDERS))
             raise UsageError(f"{source}: secrets.providers: {provider!r} is not known: one of {providers}")
+
+
+def _check_quotas(quotas: Mapping[str, Quota], source: str) -> None:
+    bound: dict[str, str] = {}
+    for name, quota in quotas.items():
+        if not _POOL.fullmatch(name):
+            raise UsageError(f"{source}: quotas.{name}: a name is of a-z, 0-9, - _ and ., at most 63")
+        for executor in quota.executors:
+            if executor in bound:
+                both = f"quotas.{bound[executor]} and quotas.{name}"
+                raise UsageError(f"{source}: executor {executor!r} is in {both}: it can be in one")
+            bound[executor] = name
 
 
 def _numbers(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, float]]:

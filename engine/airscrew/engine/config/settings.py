@@ -58,6 +58,27 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     keep: int = 0
 
 
+class Quota(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    How many attempts may be in an outside system at once, over all engines of the store.
+
+    Attributes:
+        limit: In units; a task takes one, unless its executor says otherwise. 0 lets nothing begin.
+        executors: The ids of the executors whose tasks belong to it, whatever they say themselves.
+        namespace: How many of them the tasks of one namespace may have; None for all.
+        project: The same of one project.
+        namespaces: For the namespaces named, instead of ``namespace``.
+        projects: For the projects named, instead of ``project``.
+    """
+
+    limit: int
+    executors: tuple[str, ...] = ()
+    namespace: int | None = None
+    project: int | None = None
+    namespaces: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    projects: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+
+
 class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     Where secrets are found; they are only ever referred to.
@@ -127,6 +148,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         enabled_executors: The ids of the executors that are used; None for all that are installed.
         default_for_task_types: The executor's id for task types that several take.
         executors: Each executor's own part, by its id.
+        quotas: How many tasks may be in an outside system at once, by the name of the pool.
         process_executor: Whether tasks may run as processes of this machine; None: for ``run`` yes, for ``serve`` no.
         timeouts: Deadlines.
         retries: Budgets.
@@ -149,6 +171,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     enabled_executors: tuple[str, ...] | None = None
     default_for_task_types: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     executors: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict[str, dict[str, Any]])
+    quotas: dict[str, Quota] = msgspec.field(default_factory=dict[str, Quota])
     process_executor: bool | None = None
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 import msgspec
-from typing_extensions import override
 
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.accounting import counted
@@ -35,11 +34,12 @@ from airscrew.engine.executor import (
     Gone,
     NotStarted,
     OutputsAt,
+    ResourceRequirements,
     StillThere,
     TaskContext,
 )
-from airscrew.engine.executor.context import Allocation
 from airscrew.engine.machine import (
+    AskNeeds,
     CacheHeld,
     CacheHit,
     CacheLookup,
@@ -58,6 +58,7 @@ from airscrew.engine.machine import (
     JobStillThere,
     KillChildren,
     KillJob,
+    NeedsTold,
     NothingStarted,
     Start,
     StartFailed,
@@ -78,16 +79,6 @@ from airscrew.idl.phase import Phase, TaskInfo
 from airscrew.state.records import NO_STATE, Request
 
 
-class UnlimitedAllocation(Allocation):
-    """Grants everything: the seam for the resource manager."""
-
-    @override
-    async def acquire(self, pool: str, amount: int) -> bool:
-        """Grant the tokens."""
-        del pool, amount
-        return True
-
-
 @dataclass(slots=True, kw_only=True)
 class Calls:
     """
@@ -100,10 +91,10 @@ class Calls:
         children: Keeps child executions.
         clock: The engine's time.
         wake: Pushes an execution back into the queue; thread-safe.
-        allocation: The resource manager.
         redact: Masks the values of secrets in a text.
         owner: Whose executions they are.
         meters: Where calls are counted.
+        refuses: Says why so many units of a quota can never be had; empty when they can.
     """
 
     host_of: Callable[[str], Host | None]
@@ -112,10 +103,10 @@ class Calls:
     children: ChildKeeper
     clock: Clock
     wake: Callable[[ExecutionId], None]
-    allocation: Allocation
     redact: Callable[[str], str] = str
     owner: Ownership = field(default_factory=SoleOwner)
     meters: Meters = NO_METERS
+    refuses: Callable[[str, int], str] = field(default=lambda _pool, _units: "")
 
     async def perform(self, live: Live, executor_id: str, call: Call) -> Fact:
         """Carry out a call; never raises but when it is cancelled."""
@@ -148,9 +139,11 @@ class Calls:
                 return await self._call_executor(live, host, call)
 
     async def _call_executor(
-        self, live: Live, host: Host, call: Start | Check | FindJobs | Sweep | KillJob | Finalize
+        self, live: Live, host: Host, call: AskNeeds | Start | Check | FindJobs | Sweep | KillJob | Finalize
     ) -> Fact:
         match call:
+            case AskNeeds():
+                return await self._ask_needs(live, host)
             case Start():
                 return await self._start(live, host)
             case Check():
@@ -172,6 +165,23 @@ class Calls:
         if not self.meters.are_kept:
             return answer
         return counted(self.meters, self.clock, live, host.executor.id, method, answer)
+
+    async def _ask_needs(self, live: Live, host: Host) -> Fact:
+        """Ask what an attempt takes of a quota; nothing has begun, so an instruction ends it without a trace."""
+        try:
+            template = await self.data.template(live.options)
+            context = replace(self._context(live, host.executor), message=own_message(template, host.executor))
+            answer = await self._ask(live, host, "resource_requirements", context, template)
+        except (RetryableError, PermanentError) as error:
+            return start_failed(error)
+        if answer is None:
+            return NeedsTold()
+        if not isinstance(answer, ResourceRequirements):
+            return CallFailed(f"resource_requirements of {host.executor.id} returned {type(answer).__name__}")
+        refusal = self.refuses(answer.pool, answer.units)
+        if refusal:
+            return start_failed(PermanentError(refusal, code="ResourceRequestsExceedLimits"))
+        return NeedsTold(answer.pool, answer.units)
 
     async def _start(self, live: Live, host: Host) -> Fact:
         executor = host.executor
@@ -367,7 +377,6 @@ class Calls:
             clock=self.clock,
             wake=lambda: self.wake(execution),
             data=self.data.access(place, locations),
-            allocation=self.allocation,
             raw_state=raw_state(record) if has_state else None,
         )
 

@@ -34,6 +34,7 @@ from airscrew.state.records import (
     RecordError,
     Request,
     Stage,
+    TokenHolder,
     decode,
     decode_record,
     encode,
@@ -185,6 +186,8 @@ class Committer:
         if record.stage is Stage.DONE and (live.stored is None or live.stored.stage is not Stage.DONE):
             operations.append(Delete(keys.request_key(live.execution, SUBMIT)))
         operations += self._ledger(live, record)
+        if record.tokens or record.waits is not None or (live.stored is not None and _has_quota(live.stored)):
+            compares += self._quotas(live, record, operations)
         if live.events:
             # A count of its own: events that every sink has are erased by ranges of numbers without a gap.
             self.event_sequence += 1
@@ -206,6 +209,20 @@ class Committer:
         ]
         return operations
 
+    def _quotas(self, live: Live, record: Record, operations: list[Operation]) -> list[Compare]:
+        """Take and give back units of a quota with the ledger entry; a unit that another one has fails the step."""
+        before, waited = ((), None) if live.stored is None else (live.stored.tokens, live.stored.waits)
+        taken = [keys.quota_token_key(token) for token in record.tokens if token not in before]
+        if taken:
+            project = live.options.task_id.get("project", "")
+            holder = TokenHolder(execution=str(live.execution), key=live.key_of(record), project=project)
+            operations += [Put(token, encode(holder)) for token in taken]
+        operations += [Delete(keys.quota_token_key(token)) for token in before if token not in record.tokens]
+        if record.waits != waited:
+            line = keys.quota_line_key(live.execution)
+            operations.append(Delete(line) if record.waits is None else Put(line, encode(record.waits)))
+        return [Compare(token, 0) for token in taken]
+
     def _word_to_parent(self, live: Live, record: Record) -> list[Operation]:
         ended = bool(record.ended_at) and (live.stored is None or not live.stored.ended_at)
         if not live.options.parent or not ended:
@@ -213,6 +230,11 @@ class Committer:
         parent = ExecutionId.parse(live.options.parent)
         what = f"child-{live.options.item or 0}"
         return [Put(keys.request_key(parent, what), encode(Request(what="child", at=record.ended_at)))]
+
+
+def _has_quota(record: Record) -> bool:
+    """Tell whether a record has units of a quota, or waits for some."""
+    return bool(record.tokens) or record.waits is not None
 
 
 def _resolves_unknown_start(stored: Record | None, record: Record) -> bool:

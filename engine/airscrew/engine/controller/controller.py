@@ -231,6 +231,7 @@ class Controller:
             until = await self.turns.take(live)
         except ExecutionGoneError:
             if (gone := self._forget(execution)) is not None:
+                self.turns.leave_line(gone)
                 self.on_lost(gone)
             self.queue.add(execution)  # its name may have been taken again, by one whose requests came to this turn
             return
@@ -260,6 +261,7 @@ class Controller:
         live = self._lives.get(execution)
         if live is not None:
             self._intake.keep(live)
+            self.turns.leave_line(live)
         self._forget(execution)
         failures = self._failures[execution] = self._failures.get(execution, 0) + 1
         pause = min(TURN_RETRY_SECONDS * 2.0 ** min(failures - 1, 30), TURN_RETRY_CAP_SECONDS)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from typing_extensions import override
 
 from airscrew.engine.executor import AnyContext, AnyCoroutine
-from airscrew.engine.executor.context import Allocation, DataAccess
+from airscrew.engine.executor.context import DataAccess
 
 if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import LiteralMap
@@ -85,19 +85,6 @@ class DataFromAfar(DataAccess):
         await across(self._data.write_bytes(uri, data), self._home)
 
 
-class AllocationFromAfar(Allocation):
-    """The resource manager of the engine's loop, as another loop reaches it."""
-
-    def __init__(self, allocation: Allocation, home: asyncio.AbstractEventLoop) -> None:
-        self._allocation = allocation
-        self._home = home
-
-    @override
-    async def acquire(self, pool: str, amount: int) -> bool:
-        return await across(self._allocation.acquire(pool, amount), self._home)
-
-
 def from_afar(context: AnyContext, home: asyncio.AbstractEventLoop) -> AnyContext:
     """Make a context usable on another loop than the engine's."""
-    data, allocation = DataFromAfar(context.data, home), AllocationFromAfar(context.allocation, home)
-    return replace(context, data=data, allocation=allocation)
+    return replace(context, data=DataFromAfar(context.data, home))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from airscrew.engine.machine import Fact, first_record, phase_event
+from airscrew.engine.machine import Fact, NeedsTold, first_record, phase_event, tidied
 from airscrew.idl.ids import AttemptKey, ExecutionId, attempt_key
 from airscrew.state.errors import ShardLostError
 from airscrew.state.members import shard_unit
@@ -41,6 +41,7 @@ class Live:
         lost: Whether another engine had it since it came under control here; for good, even if it comes back.
         counted_to: Until when its time is accounted for; 0 before its first turn.
         outside: Where its jobs run, once that is known; see ``Executor.outside``.
+        needs: What an attempt takes of a quota, once the executor was asked.
         in_calls: Seconds that calls of executors took in the current turn.
     """
 
@@ -62,6 +63,7 @@ class Live:
     lost: bool = False
     counted_to: float = 0.0
     outside: str = ""
+    needs: NeedsTold | None = None
     in_calls: float = 0.0
 
     def check_kept(self) -> None:
@@ -100,6 +102,8 @@ class Live:
     def apply(self, record: Record, now: float) -> None:
         """Go on with another record, and keep the report that it makes."""
         before = self.record
+        if record.tokens or record.waits is not None:
+            record = tidied(record)
         self.record = record
         if (record.attempt, record.version) != (before.attempt, before.version):
             self.report(now)

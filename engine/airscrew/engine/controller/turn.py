@@ -19,6 +19,7 @@ from airscrew.engine.controller.gates import Gate
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ownership import UNCERTAIN_SECONDS, Ownership, SoleOwner
 from airscrew.engine.machine import (
+    AskNeeds,
     Begin,
     CacheLookup,
     Call,
@@ -27,6 +28,7 @@ from airscrew.engine.machine import (
     JobGone,
     JobsFound,
     JobStillThere,
+    NeedsTold,
     Policy,
     Start,
     StartUnknown,
@@ -37,10 +39,12 @@ from airscrew.engine.machine import (
     View,
     Wait,
     begin,
+    is_backing_off,
     learn,
     next_action,
 )
 from airscrew.engine.metrics import NO_METERS, Meters
+from airscrew.engine.quotas import OPEN, Asker, Hold, QuotaDesk
 from airscrew.state.records import Record, Stage
 
 STEPS_LIMIT = 1000
@@ -88,6 +92,7 @@ class Turns:
         is_stopping: Whether no new start is to be made.
         owner: Whose executions they are.
         meters: Where turns are counted.
+        quotas: Holds back starts for which no units of a quota are free; None without quotas.
     """
 
     calls: Calls
@@ -99,6 +104,7 @@ class Turns:
     is_stopping: Callable[[], bool]
     owner: Ownership = field(default_factory=SoleOwner)
     meters: Meters = NO_METERS
+    quotas: QuotaDesk | None = None
 
     async def take(self, live: Live) -> float | None:
         """
@@ -169,6 +175,7 @@ class Turns:
 
     def _view(self, live: Live, given: Dispatch, *, calm: bool = True) -> View:
         now = self.clock.now()
+        hold = OPEN if live.record.stage is not Stage.READY or given.gate is None else self._hold(live, given, now)
         pending = {name: request for name, (request, _) in live.requests.items() if name not in live.consumed}
         return View(
             record=live.record,
@@ -180,25 +187,50 @@ class Turns:
             requests=pending,
             fresh=live.fresh,
             woken=live.woken,
-            gate=self._gate(live, given, now),
+            gate=hold.reason,
+            place=hold.place,
+            opens_at=hold.opens_at,
+            tokens=hold.tokens,
+            asks_needs=hold.asks,
             calm=calm,
         )
 
-    def _gate(self, live: Live, given: Dispatch, now: float) -> str:
-        if live.record.stage is not Stage.READY or given.gate is None:
-            return ""
-        return given.gate.why_closed(live.execution, now)
+    def _hold(self, live: Live, given: Dispatch, now: float) -> Hold:
+        """Say what holds a start back: the executor's gate, else a quota."""
+        reason = "" if given.gate is None else given.gate.why_closed(live.execution, now)
+        if reason or self.quotas is None or given.traits is None:
+            return Hold(reason=reason) if reason else OPEN
+        if is_backing_off(live.record, woken=live.woken, now=now):
+            return OPEN
+        told = live.needs if live.needs is not None or given.traits.says_needs else NeedsTold()
+        return self.quotas.look(
+            Asker(
+                execution=live.execution,
+                executor=given.executor_id,
+                own=None if told is None else (told.pool, told.units),
+                project=live.options.task_id.get("project", ""),
+                labels=live.options.labels,
+                place=live.record.waits,
+                shown=live.record.reason if live.record.waits is not None else "",
+            ),
+            now,
+        )
 
     async def _begin(self, live: Live, view: View, given: Dispatch) -> None:
         """Write the intent; only this life, which has just written it, knows that nothing was called yet."""
         if given.gate is not None:
             given.gate.take(live.execution)
+        if self.quotas is not None and view.tokens:
+            self.quotas.reserve(live.execution, view.tokens)
         live.apply(begin(view, self.nonce()), view.now)
         live.fresh = await self._write(live)
+        if self.quotas is not None and view.tokens:
+            project = live.options.task_id.get("project", "")
+            await self.quotas.settle(live.execution, view.tokens, project, live.revision if live.fresh else 0)
 
     async def _call(self, live: Live, call: Call, given: Dispatch) -> bool:
         """Make a call, or first write what it hangs on; True when it was made."""
-        effectless = isinstance(call, CacheLookup) or (
+        effectless = isinstance(call, CacheLookup | AskNeeds) or (
             isinstance(call, Start) and given.traits is not None and not given.traits.has_effect
         )
         if live.is_dirty and not effectless:
@@ -218,6 +250,8 @@ class Turns:
         calm = given.gate is None or self._is_calm(live, given.gate, fact, now)
         live.apply(learn(self._view(live, given, calm=calm), fact), now)
         live.facts.append(fact)
+        if isinstance(fact, NeedsTold):
+            live.needs = fact
         if isinstance(fact, Swept) and fact.again_at is None and fact.request in live.requests:
             live.consume(fact.request)
 
@@ -257,15 +291,23 @@ class Turns:
         if gate is not None:
             gate.forget(live.execution)
             gate.give_back(live.execution)
+        self.leave_line(live)
+
+    def leave_line(self, live: Live) -> None:
+        """Let others go before an execution that waits for a quota: it has no turns for now."""
+        if self.quotas is not None:
+            self.quotas.leave(live.execution)
 
     def _settle_slot(self, live: Live, view: View, given: Dispatch) -> None:
+        if live.record.waits is None:
+            self.leave_line(live)
         if given.gate is None:
             return
         if live.record.quarantine or live.record.stage is Stage.DONE:
             given.gate.forget(live.execution)
         if may_be_outside(live.record):
             given.gate.take(live.execution)
-        elif not view.gate:
+        elif not view.gate or view.place is not None:  # who waits for a quota keeps nobody from a slot
             given.gate.give_back(live.execution)
 
     def _wake_time(self, until: float | None, view: View, given: Dispatch) -> float | None:

@@ -13,6 +13,7 @@ from airscrew.engine.executor.declarations import (
     Findable,
     Idempotent,
     NoEffect,
+    ResourceRequirements,
     StartDeclaration,
 )
 from airscrew.engine.executor.erased import AnyContext, AnyCoroutine, AnyExecutor, AnyFound, AnyStatus
@@ -37,6 +38,7 @@ __all__ = [
     "NotStarted",
     "OutputsAt",
     "Released",
+    "ResourceRequirements",
     "Setup",
     "StartDeclaration",
     "StillThere",

@@ -74,14 +74,6 @@ class DataAccess(Protocol):
         ...
 
 
-class Allocation(Protocol):
-    """What a context reaches of the resource manager; the seam for quotas."""
-
-    async def acquire(self, pool: str, amount: int) -> bool:
-        """Take tokens for this attempt; the same again changes nothing. False: wait, the engine wakes the owner."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskContext(Generic[StateT]):
     """
@@ -109,7 +101,6 @@ class TaskContext(Generic[StateT]):
         clock: The time.
         wake: Push the execution back into the queue now; thread-safe, cheap, may be kept and called later.
         data: The data plane, as the methods below use it.
-        allocation: The resource manager.
         raw_state: ``previous_state`` as stored.
         message: In ``start_task``: ``template.custom`` as the executor's ``custom_message``, when it declares one.
     """
@@ -135,7 +126,6 @@ class TaskContext(Generic[StateT]):
     clock: Clock
     wake: Callable[[], None]
     data: DataAccess
-    allocation: Allocation
     raw_state: Mapping[str, object] | None = None
     message: object | None = None
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, Union
 
 from airscrew.engine.clock import Clock
 from airscrew.engine.executor.context import TaskContext
-from airscrew.engine.executor.declarations import AtMostOnce, ClusterRight, StartDeclaration
+from airscrew.engine.executor.declarations import AtMostOnce, ClusterRight, ResourceRequirements, StartDeclaration
 from airscrew.engine.executor.status import Found, Gone, NotStarted, Released, StillThere, TaskStatus
 
 if TYPE_CHECKING:
@@ -141,6 +141,25 @@ class Executor(ABC, Generic[StateT]):
             PermanentError: The template can never run; nothing was left behind.
             Exception: Anything else makes the outcome unknown.
         """
+
+    def resource_requirements(
+        self, context: TaskContext[StateT], template: TaskTemplate
+    ) -> MaybeAwaitable[ResourceRequirements | None]:
+        """
+        Say what an attempt takes of a quota; None for nothing.
+
+        Called before ``start_task``, once for an execution in the life of an engine, and only where the operator has
+        set quotas. Nothing has begun yet, and the attempt may wait long between this call and its start. Should be
+        pure: the same answer each time, from the context and the template; it must not wait. What is taken is held
+        until nothing of the attempt is left, after a crash too; there is nothing to give back.
+
+        Raises:
+            RetryableError: The attempt failed; a budget pays.
+            PermanentError: The template can never run.
+            Exception: The engine backs off and asks again; nothing is started.
+        """
+        del context, template
+        return None
 
     @abstractmethod
     def check_task_status(self, context: TaskContext[StateT], state: StateT) -> MaybeAwaitable[TaskStatus[StateT]]:

@@ -56,6 +56,20 @@ StartDeclaration = NoEffect | Idempotent | Findable | AtMostOnce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceRequirements:
+    """
+    What an attempt takes of a quota, from before its start until nothing of it is left.
+
+    Attributes:
+        pool: Which quota; one that the operator has not set limits nothing.
+        units: How many of its units, 1 to 20.
+    """
+
+    pool: str
+    units: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRight:
     """
     What an executor does to objects of a Kubernetes cluster, in each namespace that has tasks.

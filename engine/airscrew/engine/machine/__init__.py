@@ -20,6 +20,7 @@ The rules, in the order in which they are asked:
 
 from airscrew.engine.machine.actions import (
     Action,
+    AskNeeds,
     Begin,
     CacheLookup,
     CachePut,
@@ -36,7 +37,7 @@ from airscrew.engine.machine.actions import (
     Wait,
 )
 from airscrew.engine.machine.budget import deadlines, is_interruptible
-from airscrew.engine.machine.decide import next_action
+from airscrew.engine.machine.decide import is_backing_off, next_action
 from airscrew.engine.machine.facts import (
     CacheHeld,
     CacheHit,
@@ -49,6 +50,7 @@ from airscrew.engine.machine.facts import (
     JobGone,
     JobsFound,
     JobStillThere,
+    NeedsTold,
     NothingStarted,
     StartFailed,
     StartUnknown,
@@ -58,13 +60,14 @@ from airscrew.engine.machine.facts import (
     Told,
 )
 from airscrew.engine.machine.learn import begin, learn
-from airscrew.engine.machine.report import doubted_entry, ledger_entry, open_entries, phase_event
+from airscrew.engine.machine.report import doubted_entry, ledger_entry, open_entries, phase_event, tidied
 from airscrew.engine.machine.sweeps import SWEEP
 from airscrew.engine.machine.view import Policy, Traits, View, first_record
 
 __all__ = [
     "SWEEP",
     "Action",
+    "AskNeeds",
     "Begin",
     "CacheHeld",
     "CacheHit",
@@ -85,6 +88,7 @@ __all__ = [
     "JobsFound",
     "KillChildren",
     "KillJob",
+    "NeedsTold",
     "NothingStarted",
     "Policy",
     "Start",
@@ -104,10 +108,12 @@ __all__ = [
     "deadlines",
     "doubted_entry",
     "first_record",
+    "is_backing_off",
     "is_interruptible",
     "learn",
     "ledger_entry",
     "next_action",
     "open_entries",
     "phase_event",
+    "tidied",
 ]

@@ -88,6 +88,11 @@ class Finalize:
 
 
 @dataclass(frozen=True, slots=True)
+class AskNeeds:
+    """Ask the executor what the attempt takes of a quota: pure, and before anything is begun."""
+
+
+@dataclass(frozen=True, slots=True)
 class CacheLookup:
     """Ask the task cache, and reserve the entry when the template wants one run at a time."""
 
@@ -109,5 +114,17 @@ class KillChildren:
     reason: str
 
 
-Call = Start | Check | FindJobs | Sweep | KillJob | Finalize | CacheLookup | CachePut | TendChildren | KillChildren
+Call = (
+    AskNeeds
+    | Start
+    | Check
+    | FindJobs
+    | Sweep
+    | KillJob
+    | Finalize
+    | CacheLookup
+    | CachePut
+    | TendChildren
+    | KillChildren
+)
 Action = Step | Begin | Wait | Call

@@ -11,6 +11,7 @@ import msgspec
 from airscrew.engine.executor.declarations import AtMostOnce, Findable, Idempotent
 from airscrew.engine.machine.actions import (
     Action,
+    AskNeeds,
     Begin,
     CacheLookup,
     CachePut,
@@ -224,15 +225,30 @@ _WORTH_A_LOOK = frozenset({Phase.WAITING_FOR_CACHE, Phase.WAITING_FOR_RESOURCES}
 
 def _ready(view: View) -> Action:
     record, traits = view.record, view.traits
-    if view.now < record.not_before and not (view.woken and record.phase in _WORTH_A_LOOK):
+    if is_backing_off(record, woken=view.woken, now=view.now):
         return _wait(view, record.not_before)
     if traits is None:
         return _wait_showing(view, Phase.QUEUED, view.absent)
     if view.options.cache is not None and not record.cache and traits.uses_cache:
         return CacheLookup()
+    if view.asks_needs:
+        return AskNeeds()
     if view.gate:
-        return _wait_showing(view, Phase.WAITING_FOR_RESOURCES, view.gate)
-    return Begin() if traits.has_effect else Start()
+        return _held_back(view)
+    return Begin() if traits.has_effect or view.tokens else Start()
+
+
+def is_backing_off(record: Record, *, woken: bool, now: float) -> bool:
+    """Tell whether the next try of a start is not due yet."""
+    return now < record.not_before and not (woken and record.phase in _WORTH_A_LOOK)
+
+
+def _held_back(view: View) -> Action:
+    """Show why no start is let through, and keep the place in the line."""
+    shown = report(view.record, Phase.WAITING_FOR_RESOURCES, view.gate, view.now)
+    if shown.waits != view.place:
+        shown = msgspec.structs.replace(shown, waits=view.place)
+    return _wait(view, view.opens_at) if shown is view.record else Step(shown)
 
 
 def _wait_showing(view: View, phase: Phase, reason: str) -> Action:

@@ -49,6 +49,20 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class NeedsTold:
+    """
+    What the attempt takes of a quota; kept by who asked, it changes no record.
+
+    Attributes:
+        pool: Of which; empty for none.
+        units: How many.
+    """
+
+    pool: str = ""
+    units: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class NothingStarted:
     """``NotStarted``: certainly nothing was created; the same attempt is tried again."""
 
@@ -204,6 +218,7 @@ class ChildrenAtWork:
 
 Fact = (
     Told
+    | NeedsTold
     | NothingStarted
     | StartFailed
     | StartUnknown

@@ -27,6 +27,7 @@ from airscrew.engine.machine.facts import (
     JobGone,
     JobsFound,
     JobStillThere,
+    NeedsTold,
     NothingStarted,
     StartFailed,
     StartUnknown,
@@ -73,6 +74,7 @@ def begin(view: View, nonce: str) -> Record:
         intent=intent,
         executor=traits.id,
         started_at=record.started_at or view.now,
+        tokens=view.tokens or record.tokens,
         interruptible=is_interruptible(record, view.options, view.policy),
     )
 
@@ -86,11 +88,8 @@ def learn(view: View, fact: Fact) -> Record:
             return _told(record, fact, given)
         case NothingStarted() | StartFailed() | StartUnknown() | JobsFound():
             return _learn_of_start(record, fact, given)
-        case Swept(again_at=again_at):
-            return record if again_at is None else msgspec.structs.replace(record, not_before=again_at)
-        case SweepFailed():
-            later = given.now + call_delay(given.policy, 1, record.uid)
-            return msgspec.structs.replace(record, not_before=max(record.not_before, later))
+        case NeedsTold() | Swept() | SweepFailed():
+            return _learn_beside(record, fact, given)
         case JobGone() if record.plan_uri:
             # The children are gone; the job that planned them comes next.
             return msgspec.structs.replace(record, plan_uri="", children=0, failures=0, next_check=0.0)
@@ -108,6 +107,18 @@ def learn(view: View, fact: Fact) -> Record:
             return _learn_of_cache(record, fact, given)
 
 
+def _learn_beside(record: Record, fact: NeedsTold | Swept | SweepFailed, given: _Given) -> Record:
+    """Take in what says nothing of how the attempt stands."""
+    match fact:
+        case Swept(again_at=float(again_at)):
+            return msgspec.structs.replace(record, not_before=again_at)
+        case SweepFailed():
+            later = given.now + call_delay(given.policy, 1, record.uid)
+            return msgspec.structs.replace(record, not_before=max(record.not_before, later))
+        case _:
+            return record
+
+
 def _told(record: Record, fact: Told, given: _Given) -> Record:
     record = msgspec.structs.replace(
         record,
@@ -115,7 +126,8 @@ def _told(record: Record, fact: Told, given: _Given) -> Record:
         intent=None,
         state=record.state if fact.state is None else fact.state,
         state_version=record.state_version if fact.state is None else fact.state_version,
-        created=record.created or given.has_effect,
+        # What has units of a quota has a ledger entry too, whether or not it creates anything.
+        created=record.created or given.has_effect or bool(record.tokens),
         executor=fact.executor or record.executor,
         started_at=record.started_at or given.now,
         running_at=record.running_at or (given.now if fact.phase is Phase.RUNNING else 0.0),

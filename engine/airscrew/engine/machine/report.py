@@ -8,7 +8,7 @@ import msgspec
 
 from airscrew.idl.ids import AttemptKey
 from airscrew.idl.phase import Phase, TaskInfo, may_follow
-from airscrew.state.records import Doubt, LedgerEntry, LedgerState, Options, PhaseEvent, Record
+from airscrew.state.records import Doubt, LedgerEntry, LedgerState, Options, PhaseEvent, Record, Stage
 
 
 def report(record: Record, phase: Phase, reason: str, now: float, info: TaskInfo | None = None) -> Record:
@@ -51,7 +51,21 @@ def ledger_entry(record: Record, options: Options, execution: str) -> LedgerEntr
         state=state,
         since=since,
         note=note,
+        tokens=record.tokens,
     )
+
+
+def tidied(record: Record) -> Record:
+    """
+    Let go of what a record has no claim to any more: units of a quota, and a place in the line for them.
+
+    Units go with the ledger entry. Who waits for children has none: the job of its own is over, and they may need them.
+    """
+    if record.tokens and (record.stage is Stage.CHILDREN or (record.intent is None and not record.created)):
+        record = msgspec.structs.replace(record, tokens=())
+    if record.waits is not None and (record.stage is not Stage.READY or record.quarantine):
+        record = msgspec.structs.replace(record, waits=None)
+    return record
 
 
 def doubted_entry(record: Record, doubt: Doubt, execution: str) -> LedgerEntry:

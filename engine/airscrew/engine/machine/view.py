@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from airscrew.engine.executor.declarations import NoEffect, StartDeclaration
 from airscrew.idl.phase import Phase
-from airscrew.state.records import Options, Record, Request, Stage
+from airscrew.state.records import Options, Place, Record, Request, Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,7 @@ class Traits:
         check_interval: Seconds between checks.
         finalizes: Whether it has a ``finalize`` of its own.
         uses_cache: Whether the task cache may answer for it.
+        says_needs: Whether it says what its tasks take of a quota.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Traits:
     check_interval: float = 10.0
     finalizes: bool = False
     uses_cache: bool = True
+    says_needs: bool = False
 
     @property
     def has_effect(self) -> bool:
@@ -85,6 +87,10 @@ class View:
         fresh: Whether the record's intent was written by this life and its start was not called yet.
         woken: Whether something outside says that a look is worth it before the timer.
         gate: Why no start is let through at the moment; empty when it is.
+        place: The place in the line for a quota, when that is why.
+        opens_at: When that may be otherwise though nobody wakes the execution; None for never.
+        tokens: What a start takes of a quota; nothing when none applies.
+        asks_needs: Whether the executor is to be asked first what the attempt takes of a quota.
         calm: Whether quarantine is allowed: not while a whole plugin is in trouble.
     """
 
@@ -98,6 +104,10 @@ class View:
     fresh: bool = False
     woken: bool = False
     gate: str = ""
+    place: Place | None = None
+    opens_at: float | None = None
+    tokens: tuple[str, ...] = ()
+    asks_needs: bool = False
     calm: bool = True
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -23,10 +23,12 @@ from airscrew.engine.api.model import (
     ListRequest,
     LogChunk,
     OutputsView,
+    QuotaView,
     SubmitReply,
     SubmitRequest,
 )
 from airscrew.engine.clock import Clock
+from airscrew.engine.quotas import Pools, read_quotas
 from airscrew.engine.service.prune import Pruner
 from airscrew.engine.service.reader import Found, Reader, parse_name
 from airscrew.engine.service.submission import Submitter, read_template_value
@@ -60,12 +62,14 @@ class StoreViewer(EngineApi):
         reader: Reads them.
         desk: Reads their values and logs.
         list_executors: Shows what is installed.
+        pools: The quotas that are set.
     """
 
     store: Store
     reader: Reader
     desk: ReadingDesk
     list_executors: Callable[[], list[ExecutorView]]
+    pools: Pools = field(default_factory=lambda: Pools({}))
 
     @override
     async def submit(self, request: SubmitRequest) -> SubmitReply:
@@ -130,6 +134,10 @@ class StoreViewer(EngineApi):
     @override
     async def executors(self) -> builtins.list[ExecutorView]:
         return self.list_executors()
+
+    @override
+    async def quotas(self) -> builtins.list[QuotaView]:
+        return await read_quotas(self.store, self.pools)
 
     async def _template(self, found: Found) -> object:
         stored = await self.store.get(keys.template_key(found.options.template))
@@ -199,7 +207,8 @@ class EngineService(StoreViewer):
             record = await self.store.get(keys.record_key(execution))
             if record is None or decode_record(record.value).uid != entry.uid:
                 # Its execution is gone; another one may have its name.
-                await self.store.txn([], [Delete(name)])
+                tokens = [Delete(keys.quota_token_key(token)) for token in entry.tokens]
+                await self.store.txn([], [Delete(name), *tokens])
                 return
             clear = Request(what="clear", attempt=entry.attempt, at=self.clock.now())
             await self._ask(await self.reader.find(entry.execution), clear, f"clear-{entry.attempt}")

@@ -23,12 +23,13 @@ from airscrew.engine.executor import (
     Found,
     Gone,
     NotStarted,
+    ResourceRequirements,
     StillThere,
     TaskContext,
     TaskStatus,
 )
 from airscrew.engine.testing.calls import call, decode_state, encode_state
-from airscrew.engine.testing.data import AttemptAllocation, MemoryAllocation, MemoryData
+from airscrew.engine.testing.data import MemoryData
 from airscrew.engine.testing.errors import ConformanceError, expect
 from airscrew.idl.errors import AirscrewError, ErrorKind
 from airscrew.idl.ids import AttemptKey, ExecutionId, Uid
@@ -57,7 +58,6 @@ class Host(Protocol[StateT]):
     """What an attempt needs of its environment."""
 
     clock: Clock
-    allocation: MemoryAllocation
 
     @property
     def executor(self) -> Executor[StateT]:
@@ -146,8 +146,11 @@ class Attempt(Generic[StateT]):
             clock=self.host.clock,
             wake=self.wake,
             data=self.data,
-            allocation=AttemptAllocation(self.host.allocation, self.key),
         )
+
+    async def requirements(self) -> ResourceRequirements | None:
+        """Call ``resource_requirements`` once."""
+        return await call(self.host.executor.resource_requirements, self.context(), self.template)
 
     async def start(self) -> TaskStatus[StateT] | NotStarted:
         """
@@ -224,14 +227,12 @@ class Attempt(Generic[StateT]):
         if isinstance(answer, StillThere):
             self.raw_state = encode_state(self.host.executor, answer.state)
             return answer
-        self.host.allocation.release(self.key)
         return Gone()
 
     async def finalize(self) -> None:
         """Call ``finalize`` once with the stored state."""
         state = self.state
         await self._limited(call(self.host.executor.finalize, self.context(), state))
-        self.host.allocation.release(self.key)
 
     async def kill_until_gone(self, reason: str = "killed", *, limit_seconds: float = 3600.0) -> None:
         """Call ``kill_task`` until all is gone; errors are tried again, as the engine does."""

@@ -85,49 +85,6 @@ class MemoryData:
             self.files[uri] = data
 
 
-@dataclass(slots=True)
-class MemoryAllocation:
-    """
-    A resource manager with as many tokens as a test likes.
-
-    Attributes:
-        limits: Tokens by pool; a pool without an entry has no limit.
-        held: Tokens by attempt's key and pool.
-        asked: Every request: key, pool, amount.
-    """
-
-    limits: dict[str, int] = field(default_factory=dict[str, int])
-    held: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
-    asked: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
-
-    def acquire(self, key: str, pool: str, amount: int) -> bool:
-        """Take tokens; the same again changes nothing."""
-        self.asked.append((key, pool, amount))
-        if (key, pool) in self.held:
-            return True
-        used = sum(count for (_, name), count in self.held.items() if name == pool)
-        if pool in self.limits and used + amount > self.limits[pool]:
-            return False
-        self.held[key, pool] = amount
-        return True
-
-    def release(self, key: str) -> None:
-        """Give back all of an attempt, as the engine does when its ledger entry is struck off."""
-        self.held = {owner: count for owner, count in self.held.items() if owner[0] != key}
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptAllocation:
-    """The resource manager as one attempt sees it."""
-
-    shared: MemoryAllocation
-    key: str
-
-    async def acquire(self, pool: str, amount: int) -> bool:
-        """Take tokens for this attempt."""
-        return self.shared.acquire(self.key, pool, amount)
-
-
 def make_locations(root: str, execution: str, attempt: int) -> Locations:
     """Lay out an attempt's locations below a root URI; with a ``file:`` root its work directory is made."""
     base = f"{root.rstrip('/')}/{execution}"

@@ -24,7 +24,7 @@ from airscrew.engine.clock import Clock, LoopClock
 from airscrew.engine.executor import Executor, Setup
 from airscrew.engine.testing.attempt import Attempt
 from airscrew.engine.testing.calls import settle
-from airscrew.engine.testing.data import MemoryAllocation, MemoryData, make_locations
+from airscrew.engine.testing.data import MemoryData, make_locations
 from airscrew.idl.ids import ExecutionId, Uid, attempt_key
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ class ExecutorEnvironment(Generic[StateT]):
         root: str = "memory://test",
     ) -> None:
         self.clock = clock or LoopClock()
-        self.allocation = MemoryAllocation()
         self.attempts: dict[str, Attempt[StateT]] = {}
         self._make_executor = make_executor
         self._config = dict(config or {})

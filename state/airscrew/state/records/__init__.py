@@ -28,6 +28,7 @@ from airscrew.state.records.notes import (
     LedgerState,
     PhaseEvent,
     Request,
+    TokenHolder,
 )
 from airscrew.state.records.options import (
     CacheOptions,
@@ -40,6 +41,7 @@ from airscrew.state.records.record import (
     Doubt,
     Intent,
     PastAttempt,
+    Place,
     Record,
     Stage,
     Verdict,
@@ -61,10 +63,12 @@ __all__ = [
     "Options",
     "PastAttempt",
     "PhaseEvent",
+    "Place",
     "Record",
     "RecordError",
     "Request",
     "Stage",
+    "TokenHolder",
     "Verdict",
     "decode",
     "decode_options",

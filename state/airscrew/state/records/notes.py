@@ -34,6 +34,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         state: What is known.
         since: When the intent was written.
         note: For people.
+        tokens: What it has of a quota.
     """
 
     execution: str
@@ -43,6 +44,22 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     state: LedgerState
     since: float
     note: str = ""
+    tokens: tuple[str, ...] = ()
+
+
+class TokenHolder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    Who has a token of a quota.
+
+    Attributes:
+        execution: ``namespace/name``.
+        key: The key of its attempt.
+        project: Of its task.
+    """
+
+    execution: str
+    key: AttemptKey
+    project: str = ""
 
 
 class PhaseEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -70,6 +70,25 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: float
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    A place in the line for units of a quota.
+
+    Attributes:
+        pool: Of which quota.
+        units: How many.
+        priority: The higher goes first.
+        since: When the wait began: of one priority, the earlier goes first.
+        project: Whose share of the quota counts, beside the namespace's.
+    """
+
+    pool: str
+    units: int = 1
+    priority: int = 0
+    since: float = 0.0
+    project: str = ""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     How an attempt ended: final from the moment it is written.
@@ -131,6 +150,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         intent: The start under way; None before it and after it is resolved.
         state: Custom state, as JSON; ``NO_STATE`` before the first one.
         state_version: The version of its class.
+        tokens: What the current attempt has of a quota, as long as its ledger entry is open: ``<scope>/<number>``.
+        waits: Its place in the line for that; None when it does not wait.
         created: Whether the current attempt has created something outside that is not known to be gone.
         not_before: When the next try of a start is due.
         next_check: When the next check, kill or look at children is due.
@@ -172,6 +193,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     intent: Intent | None = None
     state: msgspec.Raw = NO_STATE
     state_version: int = 0
+    tokens: tuple[str, ...] = ()
+    waits: Place | None = None
     created: bool = False
     not_before: float = 0.0
     next_check: float = 0.0

@@ -27,8 +27,7 @@ async def test_a_sound_executor_passes_all_that_applies_to_it() -> None:
     assert [result for result in results if result.outcome is Outcome.FAILED] == []
     assert {result.id for result in results if result.outcome is Outcome.SKIPPED} == {
         "a-find-lists-running-and-finished-jobs",
-        "h-tokens-are-given-back",
-        "h-without-tokens-it-waits",
+        "h-what-it-takes-of-a-quota-is-the-same-each-time",
     }
 
 
@@ -68,8 +67,7 @@ DEFECTS = {
     "backwards": ["f-phases-are-legal-up-to-success"],
     "counts": ["f-nothing-new-is-told-when-nothing-changed"],
     "no-code": ["h-nothing-is-left-after-failure"],
-    "tokens-grow": ["h-tokens-are-given-back"],
-    "ignores-tokens": ["h-without-tokens-it-waits"],
+    "needs-grow": ["h-what-it-takes-of-a-quota-is-the-same-each-time"],
     "bills-the-user": ["i-external-deletion-is-a-system-failure"],
     "trusts-the-wall": ["j-wall-clock-steps-forward"],
     "greedy": ["k-requests-per-hour-are-bounded"],

@@ -264,19 +264,6 @@ async def test_the_same_name_and_number_always_give_the_same_key() -> None:
     assert len(set(keys)) == 3
 
 
-async def test_tokens_are_taken_once_and_given_back_at_the_end() -> None:
-    async with ExecutorEnvironment(lambda: Script(running, done)) as environment:
-        environment.allocation.limits["gpu"] = 1
-        first, second = environment.attempt(TEMPLATE, name="a"), environment.attempt(TEMPLATE, name="b")
-        await first.start()
-
-        assert await first.context().allocation.acquire("gpu", 1)
-        assert await first.context().allocation.acquire("gpu", 1)
-        assert not await second.context().allocation.acquire("gpu", 1)
-        await first.run()
-        assert await second.context().allocation.acquire("gpu", 1)
-
-
 async def test_files_below_a_file_root_are_real(tmp_path: Any) -> None:
     async with ExecutorEnvironment(lambda: Script(running, done), root=tmp_path.as_uri()) as environment:
         attempt = environment.attempt(TEMPLATE, literals(x=(7, int)))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 
-from airscrew.engine.executor import Gone, NotStarted, TaskStatus
+from airscrew.engine.executor import Gone, TaskStatus
 from airscrew.engine.testing.conformance.kit import Bench, Check
 from airscrew.engine.testing.conformance.steps import (
     check,
@@ -202,38 +202,16 @@ async def nothing_left_after_failure(bench: Bench) -> None:
         await expect_none_live(bench, attempt, environment.executor)
 
 
-@check("h-tokens-are-given-back", ENDING)
-async def tokens_given_back(bench: Bench) -> None:
-    """Tokens are asked for the same way each time, and not again after the end."""
-    async with bench.attempt(bench.scenarios.succeeding()) as (environment, attempt):
-        await run_to_success(bench, attempt)
-        allocation = environment.allocation
-        if not allocation.asked:
-            raise NotApplicable("it asks for no tokens")
-        asked = {(pool, amount) for _, pool, amount in allocation.asked}
-        expect(
-            len(asked) == len({pool for pool, _ in asked}), f"it asks one pool for different amounts: {sorted(asked)}"
-        )
-        expect(not allocation.held, f"tokens are held after the end: {allocation.held}")
-
-
-@check("h-without-tokens-it-waits", ENDING)
-async def waits_for_tokens(bench: Bench) -> None:
-    """Without tokens nothing is started and nothing fails."""
-    job = bench.scenarios.succeeding()
-    async with bench.environment(job) as environment:
-        scout = bench.make_attempt(environment, job, "-scout")
-        await run_to_success(bench, scout)
-        pools = {pool for _, pool, _ in environment.allocation.asked}
-        if not pools:
-            raise NotApplicable("it asks for no tokens")
-        environment.allocation.limits.update(dict.fromkeys(pools, 0))
-        attempt = bench.make_attempt(environment, job)
-        answer = await attempt.start()
-        waits = isinstance(answer, NotStarted) or answer.phase is Phase.WAITING_FOR_RESOURCES
-        expect(waits, f"without tokens it says {answer}")
-        environment.allocation.limits.clear()
-        await run_to_success(bench, attempt)
+@check("h-what-it-takes-of-a-quota-is-the-same-each-time", ENDING)
+async def the_same_of_a_quota(bench: Bench) -> None:
+    """What an attempt takes of a quota is asked again after a restart, and is what it was."""
+    async with bench.attempt(bench.scenarios.succeeding()) as (_, attempt):
+        first = await attempt.requirements()
+        if first is None:
+            raise NotApplicable("it takes nothing of a quota")
+        expect(bool(first.pool) and first.units >= 1, f"what it takes cannot be had: {first}")
+        again = await attempt.requirements()
+        expect(first == again, f"it takes {first} and then {again}")
 
 
 @check("i-external-deletion-is-a-system-failure", ENDING)

@@ -80,6 +80,11 @@ class EngineServiceStub:
                 request_serializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsRequest.SerializeToString,
                 response_deserializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsReply.FromString,
                 _registered_method=True)
+        self.Quotas = channel.unary_unary(
+                '/airscrew.service.v1.EngineService/Quotas',
+                request_serializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.QuotasRequest.SerializeToString,
+                response_deserializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.QuotasReply.FromString,
+                _registered_method=True)
 
 
 class EngineServiceServicer:
@@ -168,6 +173,12 @@ class EngineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Quotas(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EngineServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -235,6 +246,11 @@ def add_EngineServiceServicer_to_server(servicer, server):
                     servicer.Executors,
                     request_deserializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsRequest.FromString,
                     response_serializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsReply.SerializeToString,
+            ),
+            'Quotas': grpc.unary_unary_rpc_method_handler(
+                    servicer.Quotas,
+                    request_deserializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.QuotasRequest.FromString,
+                    response_serializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.QuotasReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -588,6 +604,33 @@ class EngineService:
             '/airscrew.service.v1.EngineService/Executors',
             airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsRequest.SerializeToString,
             airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Quotas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airscrew.service.v1.EngineService/Quotas',
+            airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.QuotasRequest.SerializeToString,
+            airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.QuotasReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,7 @@ class EngineServiceStub:
     ClearLeak: _grpc.UnaryUnaryMultiCallable[_service_pb2.ClearLeakRequest, _service_pb2.ClearLeakReply]
     Prune: _grpc.UnaryUnaryMultiCallable[_service_pb2.PruneRequest, _service_pb2.PruneReply]
     Executors: _grpc.UnaryUnaryMultiCallable[_service_pb2.ExecutorsRequest, _service_pb2.ExecutorsReply]
+    Quotas: _grpc.UnaryUnaryMultiCallable[_service_pb2.QuotasRequest, _service_pb2.QuotasReply]
 
 @_typing.type_check_only
 class EngineServiceAsyncStub(EngineServiceStub):
@@ -79,6 +80,7 @@ class EngineServiceAsyncStub(EngineServiceStub):
     ClearLeak: _aio.UnaryUnaryMultiCallable[_service_pb2.ClearLeakRequest, _service_pb2.ClearLeakReply]  # type: ignore[assignment]
     Prune: _aio.UnaryUnaryMultiCallable[_service_pb2.PruneRequest, _service_pb2.PruneReply]  # type: ignore[assignment]
     Executors: _aio.UnaryUnaryMultiCallable[_service_pb2.ExecutorsRequest, _service_pb2.ExecutorsReply]  # type: ignore[assignment]
+    Quotas: _aio.UnaryUnaryMultiCallable[_service_pb2.QuotasRequest, _service_pb2.QuotasReply]  # type: ignore[assignment]
 
 class EngineServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -176,5 +178,12 @@ class EngineServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_pb2.ExecutorsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.ExecutorsReply, _abc.Awaitable[_service_pb2.ExecutorsReply]]: ...
+
+    @_abc_1.abstractmethod
+    def Quotas(
+        self,
+        request: _service_pb2.QuotasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.QuotasReply, _abc.Awaitable[_service_pb2.QuotasReply]]: ...
 
 def add_EngineServiceServicer_to_server(servicer: EngineServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
