@@ -92,10 +92,16 @@ PROMISES = (
         tests=(SIMULATION, "tests/unit/engine/test_late_starts.py"),
     ),
     Promise(
+        text="No more units of a quota are taken than there are, over all engines; those taken are those of the open "
+        "ledger entries, and whoever waits comes to his turn.",
+        faults="the same: one or several engines, whose watches of what is taken are late, break and are compacted",
+        tests=(SIMULATION, "tests/unit/engine/test_quotas.py", "tests/unit/engine/quotas/test_desk.py"),
+    ),
+    Promise(
         text="Each safety step is needed: without it the simulation finds the harm.",
         faults="intent, nonce, facts, compare, verdict, confirmation, `settle`, the term of the lock, the claim of "
-        "the shard, certainty before a call, word of a late start, the sync before an acknowledgement, linearizable "
-        "reads and others removed one at a time",
+        "the shard, the compare of a unit of a quota, certainty before a call, word of a late start, the sync before "
+        "an acknowledgement, linearizable reads and others removed one at a time",
         tests=("tests/simulation/test_mutations.py",),
     ),
     Promise(

@@ -37,6 +37,7 @@ RUNNABLE = [
     "airscrew run examples/flytekit/hello.py greet --name Ada --times 2",
     "airscrew run --resume",
     "airscrew leaks",
+    "airscrew quotas",
     "airscrew plugins",
     "airscrew doctor",
     "airscrew state export backup.jsonl",

@@ -20,6 +20,7 @@ from tests.support.faulty_store import FaultyStore
 from tests.support.scripted import Scripted
 
 from airscrew.engine.clock import Clock, LoopClock
+from airscrew.engine.config import Quota
 from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import SUBMIT, Committer
 from airscrew.engine.controller.controller import Controller
@@ -35,6 +36,7 @@ from airscrew.engine.executor import (
 )
 from airscrew.engine.machine import ChildrenAtWork, Fact, JobGone, Policy, Traits, first_record
 from airscrew.engine.metrics import NO_METERS, Meters
+from airscrew.engine.quotas import Pools, QuotaDesk, following
 from airscrew.engine.workqueue import WorkQueue
 from airscrew.idl.ids import AttemptKey, ExecutionId, Uid, attempt_key
 from airscrew.idl.phase import Phase
@@ -163,6 +165,10 @@ class Rig:
         limit: How many executions may be live at once.
         meters: Where it is counted what happens.
         outside: Where the jobs run.
+        pools: The quotas that are set.
+        says_needs: Whether the executor is asked what its tasks take of them.
+        heeds_others: Whether those count who wait at other engines.
+        desk: Holds starts back, in the life that runs; None without quotas.
     """
 
     executor: Scripted = field(default_factory=Scripted)
@@ -181,6 +187,10 @@ class Rig:
     shards: OpenShards = field(default_factory=OpenShards.all)
     meters: Meters = NO_METERS
     outside: str = "external"
+    pools: dict[str, Quota] = field(default_factory=dict)
+    says_needs: bool = False
+    heeds_others: bool = True
+    desk: QuotaDesk | None = None
     lives: int = 0
     threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     controller: Controller | None = None
@@ -247,6 +257,7 @@ class Rig:
             check_interval=self.executor.check_interval,
             finalizes=self.finalizes,
             uses_cache=self.uses_cache,
+            says_needs=self.says_needs,
         )
         return Dispatch("scripted", traits, self.gate, outside=self.outside)
 
@@ -256,6 +267,7 @@ class Rig:
         host = Host(self.executor, self.threads)
         self.gate = Gate(self.limit, self._wake)
         random = Random(self.lives)
+        self.desk = self._make_desk(random) if self.pools else None
         calls = Calls(
             host_of=lambda _: host,
             data=self.data,  # type: ignore[arg-type]
@@ -265,6 +277,7 @@ class Rig:
             wake=self._wake,
             owner=self.owner,
             meters=self.meters,
+            refuses=Pools(self.pools).refusal,
         )
         return Turns(
             calls=calls,
@@ -276,6 +289,7 @@ class Rig:
             nonce=lambda: f"{random.getrandbits(64):016x}",
             is_stopping=lambda: self.stopping,
             meters=self.meters,
+            quotas=self.desk,
         )
 
     def live(self, name: str = "a", **changes: object) -> Live:
@@ -316,7 +330,7 @@ class Rig:
             meters=self.meters,
         )
         ready = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
+        async with following(self.desk), asyncio.TaskGroup() as group:
             loop = group.create_task(controller.run(ready.set))
             await ready.wait()
             try:
@@ -326,6 +340,16 @@ class Rig:
                     loop.cancel()
                 else:
                     await controller.drain()
+
+    def _make_desk(self, random: Random) -> QuotaDesk:
+        return QuotaDesk(
+            store=self.store,
+            pools=Pools(self.pools),
+            clock=self.clock,
+            wake=self._wake,
+            spread=random.random,
+            heeds_others=self.heeds_others,
+        )
 
     def _wake(self, execution: ExecutionId) -> None:
         if self.controller is not None:

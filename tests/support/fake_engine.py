@@ -26,6 +26,7 @@ from airscrew.engine.api.model import (
     ListRequest,
     LogChunk,
     OutputsView,
+    QuotaView,
     SubmitReply,
     SubmitRequest,
 )
@@ -61,6 +62,7 @@ class FakeEngineApi(EngineApi):
         self.results: dict[str, OutputsView] = {}
         self.log: dict[str, bytearray] = {}
         self.leak_views: list[LeakView] = []
+        self.quota_views: list[QuotaView] = []
         self.executor_views: list[ExecutorView] = []
         self.kill_is_confirmed = True
         self._steps: dict[str, list[Mapping[str, object]]] = {}
@@ -201,6 +203,11 @@ class FakeEngineApi(EngineApi):
             else:
                 async with self._changed:
                     await self._changed.wait()
+
+    @override
+    async def quotas(self) -> builtins.list[QuotaView]:
+        self._called("quotas")
+        return self.quota_views
 
     @override
     async def leaks(self) -> builtins.list[LeakView]:

@@ -49,6 +49,7 @@ class Observer:
         yield from self._executions()
         yield from self._shares()
         yield from self._executors()
+        yield from self._quotas()
 
     async def look_at_ledger(self) -> None:
         """Count what is not known, now and then, while this engine leads; until cancelled."""
@@ -94,6 +95,17 @@ class Observer:
             yield Sample(names.LOOP_HELD, seconds, (executor,))
         for one in hosts.executors():
             yield from _told_by(one)
+
+    def _quotas(self) -> Iterator[Sample]:
+        if self.core.quotas is None:
+            return
+        for state in self.core.quotas.states():
+            labels = (state.pool,)
+            yield Sample(names.QUOTA_LIMIT, state.limit, labels)
+            yield Sample(names.QUOTA_USED, state.used, labels)
+            yield Sample(names.QUOTA_WAITING, state.waiting, labels)
+            age = self.core.clock.now() - state.oldest_wait_since if state.waiting else 0.0
+            yield Sample(names.QUOTA_OLDEST, max(age, 0.0), labels)
 
 
 def _told_by(executor: AnyExecutor) -> list[Sample]:

@@ -107,12 +107,17 @@ def _checked_entries(values: Mapping[str, object], kind: inspect.DictType, sourc
     part = kind.value_type
     if not isinstance(part, inspect.StructType):
         return dict(values)
-    return {
-        name: _checked(cast("Mapping[str, object]", value), part.cls, source, f"{path}{name}.")
-        if isinstance(value, Mapping)
-        else value
-        for name, value in values.items()
-    }
+    result: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            value = _checked(cast("Mapping[str, object]", value), part.cls, source, f"{path}{name}.")  # noqa: PLW2901
+        try:
+            msgspec.convert(value, part.cls)
+        except msgspec.ValidationError as error:
+            said = explain(error)  # which names the key within the part, and not the part
+            raise UsageError(f"{source}: {path}{name}{'.' if '$' in str(error) else ': '}{said}") from error
+        result[name] = value
+    return result
 
 
 def _fields(cls: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:

@@ -22,6 +22,7 @@ LABELS: dict[str, str] = {
     "operation": "`get`, `range`, `txn`",
     "part": "`engine`, `kubernetes`, `external`, `user`",
     "phase": "a phase, as `airscrew list` shows it",
+    "pool": "a quota, as the settings name it",
     "version": "of airscrew",
     "watch": "a kind of objects: `kubernetes/pods`",
 }
@@ -131,6 +132,13 @@ ADOPTIONS = _counter(
 )
 LEAKS = _gauge(
     "airscrew_leaks", "Attempts of which it is not known whether something lies outside; told by the leader."
+)
+
+QUOTA_LIMIT = _gauge("airscrew_quota_limit", "Units that a quota has.", "pool")
+QUOTA_USED = _gauge("airscrew_quota_used", "Units of it that are taken, over all engines.", "pool")
+QUOTA_WAITING = _gauge("airscrew_quota_waiting", "Executions that wait for some, over all engines.", "pool")
+QUOTA_OLDEST = _gauge(
+    "airscrew_quota_oldest_wait_seconds", "How long the first of them has waited.", "pool", unit="seconds"
 )
 
 TIME = _counter(

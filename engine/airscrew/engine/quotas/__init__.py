@@ -24,10 +24,10 @@ that had begun before a pool was set has no units and is not counted.
 
 **The line.** Who waits has a key in ``quota-line/`` while it does, written with the record that says so. The line
 is ordered by priority (label ``airscrew/priority``), then by when the wait began, and is the same for all members
-as far as their clocks agree. Whoever does not fit into a scope closes that scope for all behind him, so a large
-request is not overtaken for ever by small ones, and one namespace at its share holds up no other. A release wakes
-those who can go now, and nobody else. A member lets the waiting of others go first, but not for ever: when a unit
-has been free for ``PATIENCE_SECONDS`` and they have not taken it, their engine may be gone.
+as far as their clocks agree. Nobody is overtaken in what he lacks, so a large request does not wait for ever while
+small ones go, and one namespace at its share holds up no other. A release wakes those who can go now, and nobody
+else. A member lets the waiting of others go first, but not for ever: when a unit has been free for
+``PATIENCE_SECONDS`` and they have not taken it, their engine may be gone.
 
 Parts: ``pools`` (what is set), ``line`` (who is next) and ``slots`` (what is free) are pure; ``desk`` watches,
 wakes and is what a turn asks; ``views`` reads it all for people. Nothing but ``desk`` and ``views`` MUST reach a

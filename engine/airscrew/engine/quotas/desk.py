@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -49,6 +49,26 @@ class Hold:
     tokens: tuple[str, ...] = ()
     asks: bool = False
     opens_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """
+    How a pool stands.
+
+    Attributes:
+        pool: Which.
+        limit: How many units it has.
+        used: How many are taken.
+        waiting: How many executions wait for some.
+        oldest_wait_since: Since when the first of them does; 0 when none does.
+    """
+
+    pool: str
+    limit: int
+    used: int
+    waiting: int
+    oldest_wait_since: float
 
 
 OPEN = Hold()
@@ -175,6 +195,15 @@ class QuotaDesk:
         was_there = self._forget(execution)
         if self.slots.unreserve(execution) or was_there:
             self._tell()
+
+    def states(self) -> Iterator[PoolState]:
+        """Tell how each pool stands, as far as this engine knows."""
+        since: dict[str, list[float]] = {pool: [] for pool in self.pools.names}
+        for waiting in self.line:
+            since[waiting.scopes[0]].append(waiting.order[1])
+        for pool, times in since.items():
+            limit, used = self.pools.limit(pool) or 0, self.slots.used(pool)
+            yield PoolState(pool, limit, used, len(times), min(times, default=0.0))
 
     async def follow(self) -> None:
         """Follow the store, until cancelled."""
@@ -312,8 +341,9 @@ class QuotaDesk:
 
     def _reason(self, waiting: Waiting, shown: str) -> str:
         """Say what it waits for; as before while it is the same, since each other text is another report."""
-        lacking = next((scope for scope in waiting.scopes if self._free(scope) < waiting.units), None)
-        scope = lacking or waiting.scopes[0]
+        pool, *shares = waiting.scopes
+        lacking = next((scope for scope in (*shares, pool) if self._free(scope) < waiting.units), None)
+        scope = lacking or pool
         limit = self.pools.limit(scope)
         start, of = f"waits for quota {title(scope)}: ", f" of {limit} used"
         if re.fullmatch(f"{re.escape(start)}\\d+{re.escape(of)}.*", shown):

@@ -2,9 +2,10 @@
 Who is next: the line of those who wait for units.
 
 Guarantees: pure. By priority, then by when the wait began, then by name: the same everywhere. Whoever does not fit into
-a scope closes it for all behind him, in that scope alone: nobody is overtaken in a scope that he waits for. Finding out
-who may go costs as many steps as may go, and one for each group of those who want the same scopes; not one for each
-who waits.
+a share closes it for all behind him, and what he wants of his other share is kept for him; the pool goes on for the
+others. Whoever fits into his shares and not into the pool closes the pool. So nobody is overtaken in what he lacks, and
+whoever is first comes to his turn. Finding out who may go costs as many steps as may go, and one for each group of
+those who want the same scopes; not one for each who waits.
 """
 
 from __future__ import annotations
@@ -100,14 +101,26 @@ class Line:
             waiting = self._by_execution[execution]
             if among is None or execution in among:
                 for scope in scopes:
-                    left.setdefault(scope, free(scope))
-                lacking = [scope for scope in scopes if left[scope] < waiting.units]
-                if lacking:
-                    left.update(dict.fromkeys(lacking, 0))
+                    if scope not in left:
+                        left[scope] = free(scope)
+                if not _take(left, scopes, waiting.units):
                     continue  # nor can any of the same scopes who is behind
-                for scope in scopes:
-                    left[scope] -= waiting.units
                 yield waiting
             group = self._groups.get(scopes, [])
             if at + 1 < len(group):
                 heapq.heappush(heads, (group[at + 1], at + 1, scopes))
+
+
+def _take(left: dict[str, int], scopes: tuple[str, ...], units: int) -> bool:
+    """Take units of all scopes, a pool and its shares; else close to those behind what is lacking, and say no."""
+    pool, *shares = scopes
+    lacking = [share for share in shares if left[share] < units]
+    if not lacking and left[pool] < units:
+        left[pool] = 0
+        return False
+    for share in shares:
+        left[share] = 0 if share in lacking else left[share] - units
+    if lacking:
+        return False
+    left[pool] -= units
+    return True

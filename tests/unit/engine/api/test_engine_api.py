@@ -18,6 +18,7 @@ from airscrew.engine.api.model import (
     ListRequest,
     LogChunk,
     OutputsView,
+    QuotaView,
     SubmitRequest,
 )
 from airscrew.idl.phase import Phase
@@ -154,6 +155,15 @@ async def test_leaks_are_listed_and_cleared(api: EngineApi, fake: FakeEngineApi)
 
     assert before == [leak]
     assert await api.leaks() == []
+
+
+async def test_quotas_are_listed(api: EngineApi, fake: FakeEngineApi) -> None:
+    fake.quota_views = [
+        QuotaView(pool="hive", limit=0, used=3, waiting=2, oldest_wait_since=1.5),
+        QuotaView(pool="hive", scope="namespace a", limit=None),
+    ]
+
+    assert await api.quotas() == fake.quota_views
 
 
 async def test_pruning_answers_with_the_names(api: EngineApi, fake: FakeEngineApi) -> None:

@@ -83,9 +83,17 @@ async def test_the_rest_of_the_service_is_there(use: Callable, fake: FakeEngineA
     def work(client: Client) -> list[object]:
         client.kill("a", force=True)
         log = b"".join(chunk.data for chunk in client.logs("a"))
-        return [client.get("a").phase, client.retry("a"), log, client.leaks(), client.executors(), client.info()]
+        return [
+            client.get("a").phase,
+            client.retry("a"),
+            log,
+            client.leaks(),
+            client.quotas(),
+            client.executors(),
+            client.info(),
+        ]
 
-    assert await use(work) == [Phase.ABORTED, "default/a-r", b"hello", [], [], INFO]
+    assert await use(work) == [Phase.ABORTED, "default/a-r", b"hello", [], [], [], INFO]
 
 
 @pytest.mark.parametrize(

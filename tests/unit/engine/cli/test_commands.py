@@ -12,7 +12,15 @@ import yaml
 from tests.support.fake_engine import NOW, RUNNING, SUCCESS, USER_FAILURE, FakeEngineApi
 from tests.unit.engine.cli.conftest import Opened, Result
 
-from airscrew.engine.api.model import ApiError, AttemptView, ExecutorView, LeakView, OutputsView, SubmitRequest
+from airscrew.engine.api.model import (
+    ApiError,
+    AttemptView,
+    ExecutorView,
+    LeakView,
+    OutputsView,
+    QuotaView,
+    SubmitRequest,
+)
 from airscrew.engine.cli import looking
 from airscrew.engine.config import WorkKind
 from airscrew.engine.vitals import Answer
@@ -266,6 +274,31 @@ def test_a_leak_is_cleared_by_its_key(airscrew: Airscrew, fake: FakeEngineApi) -
     assert airscrew("leaks", "--clear", "ab").code == 2
 
 
+def test_quotas_are_a_table(airscrew: Airscrew, fake: FakeEngineApi) -> None:
+    assert airscrew("quotas").out == "no quotas are set\n"
+    fake.quota_views = [
+        QuotaView(pool="hive", limit=10, used=10, waiting=2, oldest_wait_since=NOW),
+        QuotaView(pool="hive", scope="namespace team-a", limit=5, used=4),
+        QuotaView(pool="old", used=1),
+    ]
+
+    assert airscrew("quotas").out == (
+        "POOL   SHARE              LIMIT   USED   WAITING   OLDEST WAIT\n"
+        "hive   -                  10      10     2         1h\n"
+        "hive   namespace team-a   5       4      0         -\n"
+        "old    -                  -       1      0         -\n"
+    )
+    first, *_ = json.loads(airscrew("quotas", "-o", "json").out)
+    assert first == {
+        "pool": "hive",
+        "scope": "",
+        "limit": 10,
+        "used": 10,
+        "waiting": 2,
+        "oldest_wait_since": NOW,
+    }
+
+
 def test_prune_uses_the_configured_age(airscrew: Airscrew, three: FakeEngineApi) -> None:
     result = airscrew("prune", "--dry-run")
 
@@ -298,11 +331,11 @@ def test_plugins_show_what_is_broken(airscrew: Airscrew, fake: FakeEngineApi) ->
 
 
 def test_looking_opens_no_engine(airscrew: Airscrew, three: FakeEngineApi, opened: Opened) -> None:
-    for words in (["list"], ["get", "a"], ["describe", "a"], ["logs", "a"], ["leaks"], ["plugins"]):
+    for words in (["list"], ["get", "a"], ["describe", "a"], ["logs", "a"], ["leaks"], ["quotas"], ["plugins"]):
         airscrew(*words)
 
     assert opened.engines == []
-    assert len(opened.views) == 6
+    assert len(opened.views) == 7
 
 
 def test_an_engine_that_cannot_be_reached_ends_with_3(airscrew: Airscrew, tmp_path: Path) -> None:

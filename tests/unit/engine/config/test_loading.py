@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airscrew.engine.config import EngineSettings, default_home, load_settings
+from airscrew.engine.config import EngineSettings, Quota, default_home, load_settings
 from airscrew.idl.errors import UsageError
 
 
@@ -40,6 +40,18 @@ def test_a_file_sets_keys_at_every_depth(tmp_path: Path) -> None:
     assert settings.executors == {"http_job": {"services": ["a"]}}
     assert settings.default_for_task_types == {"python-task": "process"}
     assert settings.enabled_executors == ("echo",)
+
+
+def test_quotas_are_read_by_the_names_of_their_pools(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        "quotas:\n  hive: {limit: 10, executors: [athena], namespace: 3, namespaces: {big: 8}}\n  open: {limit: 0}\n",
+    )
+
+    assert settings.quotas == {
+        "hive": Quota(limit=10, executors=("athena",), namespace=3, namespaces={"big": 8}),
+        "open": Quota(limit=0),
+    }
 
 
 def test_json_is_read_too(tmp_path: Path) -> None:
@@ -97,6 +109,17 @@ def test_the_users_own_file_is_found(tmp_path: Path) -> None:
         ("secrets: {providers: [vault]}", "secrets.providers: 'vault' is not known: one of env, file"),
         ("- a\n- b", "must hold keys and values"),
         ("a: [", "is not YAML"),
+        ("quotas: {hive: {limit: 2, namespac: 1}}", "unknown key 'quotas.hive.namespac'; did you mean 'namespace'?"),
+        ("quotas: {hive: {executors: [a]}}", "quotas.hive: object missing required field limit"),
+        ("quotas: {hive: {limit: -1}}", "quotas.hive.limit is -1: it must be 0 or more"),
+        ("quotas: {hive: {limit: 5, namespaces: {a: -2}}}", "quotas.hive.namespaces.a is -2: it must be 0 or more"),
+        ("quotas: {hive: {limit: many}}", "quotas.hive.limit: expected int, got str"),
+        ("quotas: {hive: 5}", "quotas.hive: expected object, got int"),
+        ("quotas: {Hive/x: {limit: 5}}", "quotas.Hive/x: a name is of a-z"),
+        (
+            "quotas: {a: {limit: 1, executors: [x]}, b: {limit: 1, executors: [x]}}",
+            "executor 'x' is in quotas.a and quotas.b: it can be in one",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_file_is_one_line_that_names_it(tmp_path: Path, text: str, said: str) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def quotas(app: App, output: str) -> None:
     """
-    List the quotas: how much of each is used, and who waits.
+    List the quotas and who waits for them.
 
     Shares of namespaces and projects are listed when they are in use or waited for.
     """
