@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from tests.e2e.tasks import Gate, container, echo
-from tests.e2e.user import User
+from tests.e2e.user import User, until
 
 CROSS = "\N{MULTIPLICATION SIGN}"
 
@@ -204,3 +204,39 @@ def test_all_json_is_one_document(user: User, tmp_path: Path) -> None:
         ["state", "status"],
     ):
         json.loads(user.run(*words, "-o", "json").out)
+
+
+def test_a_quota_makes_a_task_wait_and_holds_over_a_crash(user: User, tmp_path: Path) -> None:
+    user.variables["AIRSCREW_CONFIG"] = str(tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text(
+        "executors: {process: {slots: 3}}\nquotas: {few: {limit: 1, executors: [process]}}\n"
+    )
+    engine = user.serve()
+    gates: dict[str, Gate] = {}
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        gates[name] = Gate(tmp_path / name)
+        user.run("run", gates[name].template(name), "--detach", "--name", name)
+        if name == "a":
+            gates[name].has_begun()
+
+    until(lambda: user.get("b")["phase"] == "WaitingForResources", "the wait")
+    assert user.get("b")["reason"] == "waits for quota few: 1 of 1 used"
+    engine.kill_hard()
+    [pool] = user.json("quotas")
+    assert (pool["pool"], pool["limit"], pool["used"], pool["waiting"]) == ("few", 1, 1, 1)
+    user.serve()
+    gates["a"].open()
+    gates["b"].open()
+
+    assert [user.is_over(f"default/{name}")["phase"] for name in "ab"] == ["Success", "Success"]
+    until(lambda: [(view["used"], view["waiting"]) for view in user.json("quotas")] == [(0, 0)], "the end")
+
+
+def test_a_quota_of_an_executor_that_is_not_installed_is_one_line(user: User, tmp_path: Path) -> None:
+    user.variables["AIRSCREW_CONFIG"] = str(tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text("quotas: {few: {limit: 1, executors: [proces]}}\n")
+
+    done = user.run("list", code=2)
+
+    assert done.error == "quotas name executors that are not installed: 'proces' (did you mean 'process'?)"
