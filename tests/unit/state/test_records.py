@@ -21,6 +21,7 @@ from airscrew.state.records import (
     Options,
     PastAttempt,
     PhaseEvent,
+    Place,
     Record,
     RecordError,
     Request,
@@ -209,6 +210,11 @@ class TestForms:
         record = Record(uid=Uid("u"), doubts=(Doubt(attempt=0, since=1.0),))
 
         assert form_of(record, 1) == 2
+
+    def test_units_of_a_quota_and_a_wait_for_them_are_written_in_such_a_form_too(self) -> None:
+        taken, waits = Record(uid=Uid("u"), tokens=("few/0",)), Record(uid=Uid("u"), waits=Place(pool="few"))
+
+        assert [form_of(record, 1) for record in (taken, waits)] == [2, 2]
 
 
 def same(one: Record, other: Record) -> bool:

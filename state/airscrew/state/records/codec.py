@@ -17,10 +17,12 @@ SCHEMA_VERSION = 2
 """
 What this version writes into ``v``; absent means 1.
 
-1 is the first form. 2 has ``doubts``: an engine that writes the first form reads them, and keeps them as they are.
+1 is the first form. 2 has ``doubts``, ``tokens`` and ``waits``: an engine that writes the first form reads them, and
+keeps them as they are.
 """
 
 _DOUBTS_SINCE = 2
+_QUOTAS_SINCE = 2
 
 MAX_RECORD_BYTES = 64 * 1024
 """A larger record is refused: it is rewritten with every step."""
@@ -54,7 +56,8 @@ def form_of(record: Record, written: int) -> int:
         Never an older form than it was read in, or than what it holds needs: engines of an older version keep what they
         do not know only of records that say that they are newer.
     """
-    return max(record.v, written, _DOUBTS_SINCE if record.doubts else 1)
+    has_quota = record.tokens or record.waits is not None
+    return max(record.v, written, _DOUBTS_SINCE if record.doubts else 1, _QUOTAS_SINCE if has_quota else 1)
 
 
 def encode_record(record: Record) -> bytes:
