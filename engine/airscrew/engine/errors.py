@@ -4,6 +4,7 @@ What an executor raises to tell the engine what to do, and what the engine itsel
 ``ExecutorError(AirscrewError)``
   ``RetryableError``        this attempt is over; try again when the budget of its kind allows, after ``delay``
   ``PermanentError``        the execution is over; no budget helps
+  ``UnavailableError``      nobody can be asked at the moment: asked again after ``delay``, and held against nobody
 ``EngineError(AirscrewError)``
   ``UnknownTaskTypeError``      no executor takes the task type (a usage error)
   ``ConflictingExecutorsError`` several take it and none is the default (a start-up error that names the key to set)
@@ -70,6 +71,22 @@ class PermanentError(ExecutorError):
         super().__init__(message)
         self.code = code
         self.kind = kind
+
+
+class UnavailableError(ExecutorError):
+    """
+    The outside system cannot be asked at the moment, whoever asks; raised by any call.
+
+    The call is made again and the reason is shown, but it counts for no quarantine: an outage is not the fault of the
+    executions that it meets. Out of ``start_task`` the outcome is unknown, as with any other error.
+
+    Attributes:
+        delay: Seconds until it is worth asking again; None for the engine's own back-off.
+    """
+
+    def __init__(self, message: str, *, delay: float | None = None) -> None:
+        super().__init__(message)
+        self.delay = delay
 
 
 class EngineError(AirscrewError):

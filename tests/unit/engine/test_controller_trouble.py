@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from tests.support.engine_kit import Rig, name_of, phases
 from tests.support.scripted import Count, failure, success
 
-from airscrew.engine.executor import TaskContext, TaskStatus
+from airscrew.engine.errors import UnavailableError
+from airscrew.engine.executor import NotStarted, TaskContext, TaskStatus
 from airscrew.engine.machine import Policy
 from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.phase import Phase
@@ -56,6 +58,37 @@ class TestTrouble:
         assert (await rig.record()).phase is Phase.SUCCESS
         assert rig.executor.count("start_task") == 1
         assert await rig.ledger() == []
+
+    @pytest.mark.parametrize("method", ["start_task", "check_task_status"])
+    async def test_an_outage_that_the_executor_names_is_held_against_nobody_however_alone(self, method: str) -> None:
+        rig = Rig()
+        await rig.submit()
+        rig.executor.will("start_task", TimeoutError("lost")) if method == "start_task" else None
+        rig.executor.will(method, *[UnavailableError("the provider is down", delay=30.0)] * 60)
+
+        async with rig.engine():
+            await elapse(900)
+            during = await rig.record()
+            rig.executor.ends["a"] = success
+            await elapse(1000)
+
+        assert not during.quarantine
+        assert "the provider is down" in during.reason
+        assert (await rig.record()).phase is Phase.SUCCESS
+        assert rig.executor.count(method) >= 61
+
+    async def test_a_start_that_is_unknown_waits_as_long_as_not_started_says(self) -> None:
+        rig = Rig()
+        await rig.submit()
+        rig.executor.will("start_task", TimeoutError("lost"), *[NotStarted("down", 30.0)] * 30)
+
+        async with rig.engine():
+            await elapse(1200)
+
+        times = rig.executor.times("start_task")
+        assert not (await rig.record()).quarantine
+        assert len(times) == 32
+        assert all(later - earlier <= 31.0 for earlier, later in pairwise(times))
 
     async def test_an_executor_that_is_down_for_hours_has_nobody_quarantined(self) -> None:
         rig = Rig()

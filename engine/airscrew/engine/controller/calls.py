@@ -24,7 +24,13 @@ from airscrew.engine.controller.ownership import UNCERTAIN_SECONDS, Ownership, S
 from airscrew.engine.controller.ports import ChildKeeper, DataPlane, TaskCache, place_of
 from airscrew.engine.controller.preparation import fetch_inputs, own_message
 from airscrew.engine.controller.redaction import redacted
-from airscrew.engine.errors import CorruptStateError, PermanentError, RetryableError, StateTooLargeError
+from airscrew.engine.errors import (
+    CorruptStateError,
+    PermanentError,
+    RetryableError,
+    StateTooLargeError,
+    UnavailableError,
+)
 from airscrew.engine.executor import (
     AnyContext,
     AnyExecutor,
@@ -119,6 +125,8 @@ class Calls:
             return StateUnreadable(str(error), wait=True)
         except CorruptStateError as error:
             return StateUnreadable(str(error))
+        except UnavailableError as error:
+            return CallFailed(describe(error), is_outage=True, delay=error.delay)
         except Exception as error:  # noqa: BLE001 - the wall: whatever fails here concerns this execution alone
             return CallFailed(describe(error))
 
@@ -200,6 +208,8 @@ class Calls:
             answer = await self._ask(live, host, "start_task", context, template)
         except (RetryableError, PermanentError) as error:
             return start_failed(error)
+        except UnavailableError as error:
+            return StartUnknown(describe(error), is_outage=True, delay=error.delay)
         except Exception as error:  # noqa: BLE001 - the wall: the reply is lost, the outcome is unknown
             return StartUnknown(describe(error))
         if isinstance(answer, NotStarted):

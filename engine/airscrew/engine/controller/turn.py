@@ -261,7 +261,7 @@ class Turns:
             gate.well(live.execution, now)
         # From half way on: the executor's trouble is to be known before the first one is quarantined.
         enough = live.record.failures + 1 >= max(self.policy.check_failures // 2, 1)
-        if enough and isinstance(fact, CallFailed | StartUnknown):
+        if enough and isinstance(fact, CallFailed | StartUnknown) and not fact.is_outage:
             return gate.trouble(live.execution, now)
         return True
 

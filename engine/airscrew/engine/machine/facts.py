@@ -83,9 +83,18 @@ class StartFailed:
 
 @dataclass(frozen=True, slots=True)
 class StartUnknown:
-    """The start's reply was lost."""
+    """
+    The start's reply was lost.
+
+    Attributes:
+        message: Why.
+        is_outage: Whether nobody could have been asked; held against no execution.
+        delay: Seconds until it is worth asking again; None for the engine's back-off.
+    """
 
     message: str
+    is_outage: bool = False
+    delay: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +159,18 @@ class Finalized:
 
 @dataclass(frozen=True, slots=True)
 class CallFailed:
-    """A check, kill, find or finalize, or a read of the outputs, failed: the job is left alone."""
+    """
+    A check, kill, find or finalize, or a read of the outputs, failed: the job is left alone.
+
+    Attributes:
+        message: Why.
+        is_outage: Whether nobody could have been asked; held against no execution.
+        delay: Seconds until it is worth asking again; None for the engine's back-off.
+    """
 
     message: str
+    is_outage: bool = False
+    delay: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def _nothing_started(record: Record, fact: NothingStarted, given: _Given) -> Rec
     tried_before = record.intent is not None and record.intent.tries > 1
     if tried_before:
         # An earlier try of this attempt may have created something: this answer speaks for the last one alone.
-        return _start_unknown(record, StartUnknown(fact.reason), given)
+        return _start_unknown(record, StartUnknown(fact.reason, is_outage=True, delay=fact.delay), given)
     record = msgspec.structs.replace(
         record,
         stage=Stage.ENDING if record.verdict is not None else Stage.READY,
@@ -242,16 +242,15 @@ def _start_failed(record: Record, fact: StartFailed, given: _Given) -> Record:
 
 def _start_unknown(record: Record, fact: StartUnknown, given: _Given) -> Record:
     intent = record.intent
-    failures = record.failures + 1
-    delay = call_delay(given.policy, failures, record.uid)
+    failures, delay = _failures_and_delay(record, fact, given)
     reason = f"whether the job was started is not known yet: {fact.message}"
     if intent is None:
         # No effect: nothing can be lost, the call is simply made again.
         waiting = msgspec.structs.replace(record, failures=failures, not_before=given.now + delay)
-        return _maybe_quarantine(report(waiting, record.phase, fact.message, given.now), given)
+        return _held_against(fact, report(waiting, record.phase, fact.message, given.now), given)
     intent = msgspec.structs.replace(intent, unknown_since=given.now, reason=fact.message)
     record = msgspec.structs.replace(record, intent=intent, failures=failures, not_before=given.now + delay)
-    return _maybe_quarantine(report(record, record.phase, reason, given.now), given)
+    return _held_against(fact, report(record, record.phase, reason, given.now), given)
 
 
 def _found(record: Record, fact: JobsFound, given: _Given) -> Record:
@@ -302,8 +301,8 @@ def _still_there(record: Record, fact: JobStillThere, given: _Given) -> Record:
 
 
 def _call_failed(record: Record, fact: CallFailed, given: _Given) -> Record:
-    failures = record.failures + 1
-    later = given.now + call_delay(given.policy, failures, record.uid)
+    failures, delay = _failures_and_delay(record, fact, given)
+    later = given.now + delay
     starting = record.stage in {Stage.STARTING, Stage.READY}
     intent = record.intent
     if intent is not None and not intent.unknown_since:
@@ -318,7 +317,18 @@ def _call_failed(record: Record, fact: CallFailed, given: _Given) -> Record:
     )
     if not record.phase.is_terminal:
         record = report(record, record.phase, fact.message, given.now)
-    return _maybe_quarantine(record, given)
+    return _held_against(fact, record, given)
+
+
+def _failures_and_delay(record: Record, fact: StartUnknown | CallFailed, given: _Given) -> tuple[int, float]:
+    """Count a failed call, unless it says that nobody could be asked; and say when the next one is due."""
+    failures = record.failures if fact.is_outage else record.failures + 1
+    delay = call_delay(given.policy, max(failures, 1), record.uid) if fact.delay is None else max(fact.delay, 0.0)
+    return failures, delay
+
+
+def _held_against(fact: StartUnknown | CallFailed, record: Record, given: _Given) -> Record:
+    return record if fact.is_outage else _maybe_quarantine(record, given)
 
 
 def _maybe_quarantine(record: Record, given: _Given) -> Record:
