@@ -221,7 +221,7 @@ async def test_a_connection_that_breaks_leaves_the_start_unknown() -> None:
 async def test_the_session_is_closed_with_the_executor() -> None:
     async with fake_service() as (_, environment):
         await environment.attempt(example_task(), inputs()).start()
-        session = environment.executor._services["word_count"].client.transport._session
+        session = environment.executor.providers["word_count"].plugin.client.transport._session
 
     assert session.closed
 
@@ -242,7 +242,7 @@ async def test_an_executor_that_is_moved_to_another_loop_leaves_nothing_on_the_o
     thread.start()
     try:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(executor.initialize(setup), old))
-        session = executor._services["word_count"].client.transport._session
+        session = executor.providers["word_count"].plugin.client.transport._session
 
         await executor.initialize(setup)
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from airscrew.engine.clock import Clock
-from airscrew.engine.executor import NotStarted, TaskContext
 from airscrew.plugins.http_job.config import Listing, Service
 from airscrew.plugins.http_job.paths import number_at
 from airscrew.plugins.http_job.replies import (
     Created,
     JobView,
+    put_off,
     read_created,
     read_items,
     read_job,
@@ -26,8 +25,10 @@ from airscrew.plugins.http_job.replies import (
     read_stopped,
 )
 from airscrew.plugins.http_job.transport import HttpReply, Reply, Transport
+from airscrew.plugins.webapi import Vault
 
-StateT = TypeVar("StateT")
+AUTH = "auth"
+"""What a service's one secret is called in the vault."""
 
 _DENIED = frozenset({401, 403})
 
@@ -42,42 +43,27 @@ class ServiceClient:
         service: Its configuration.
         transport: What sends requests.
         clock: The time, for ``Retry-After`` dates.
-        credential: The secret's value, once a call's context has given it.
+        vault: Holds the secret's value, once a call's context has given it.
     """
 
     name: str
     service: Service
     transport: Transport
     clock: Clock
-    credential: str = field(default="", repr=False)
+    vault: Vault
 
-    async def authorize(self, context: TaskContext[StateT]) -> None:
-        """
-        Read the service's secret by a call's context, if it needs one and has none.
-
-        Raises:
-            PermanentError: There is no such secret.
-        """
-        auth = self.service.auth
-        if auth and not self.credential:
-            self.credential = await context.secret(auth.secret, auth.group)
-
-    async def create(self, key: str, body: object) -> Created | NotStarted:
+    async def create(self, key: str, body: object) -> Created:
         """
         Make a job; one request, never repeated here.
 
         Raises:
-            PermanentError: The service refuses it for good.
-            TimeoutError: Nobody knows whether a job was made.
-            Exception: The same.
+            ProviderError: Its class tells whether nothing was made, or nobody knows.
+            OSError: The same.
         """
         create = self.service.create
         headers = {create.key_header: key} if create.key_header else {}
         raw = None if body is None else json.dumps(body).encode()
-        try:
-            reply = await self._send(create.method, _fill(create.path, key=key), headers, raw)
-        except ConnectionRefusedError as error:
-            return NotStarted(f"{self.name}: {error}")
+        reply = await self._send(create.method, _fill(create.path, key=key), headers, raw)
         return read_created(self.name, self.service, reply, key, self.clock.now())
 
     async def read(self, job_id: str) -> JobView | None:
@@ -145,17 +131,22 @@ class ServiceClient:
         if body is not None:
             sent["Content-Type"] = "application/json"
         auth = self.service.auth
-        if auth and self.credential:
-            sent[auth.header] = f"{auth.scheme} {self.credential}".strip()
+        credential = self.vault.get(AUTH)
+        if auth and credential:
+            sent[auth.header] = f"{auth.scheme} {credential}".strip()
         url = self.service.url.rstrip("/") + path
         reply = await self.transport.request(method, url, headers=sent, body=body, timeout=self.service.timeout)
         if reply.status in _DENIED:
-            self.credential = ""  # it may have been replaced: the next call's context reads it again
-        return self._scrubbed(reply, sent.get(auth.header, "") if auth else "")
+            self.vault.forget()  # it may have been replaced: the next call's context reads it again
+        reply = self._scrubbed(reply, credential)
+        later = put_off(f"{self.name}: {method} {path.partition('?')[0]}", reply, self.clock.now())
+        if later is not None:
+            raise later
+        return reply
 
     def _scrubbed(self, reply: Reply, secret: str) -> Reply:
         """Take our own credential out of an answer that repeats it: answers are quoted in messages."""
-        value = secret.rpartition(" ")[2].encode()
+        value = secret.encode()
         if not value or value not in reply.body:
             return reply
         return HttpReply(reply.status, reply.headers, reply.body.replace(value, b"***"))

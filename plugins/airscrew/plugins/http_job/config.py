@@ -157,6 +157,8 @@ class Service(Part, frozen=True, kw_only=True):
         interval: Seconds between two reads of a job.
         timeout: Seconds for one request.
         settle: A job may stay invisible for so many seconds after it was made.
+        reads_per_second: The most requests that read, in the long run; null for no limit.
+        writes_per_second: The most requests that make or stop a job; null for no limit.
     """
 
     url: str
@@ -179,6 +181,8 @@ class Service(Part, frozen=True, kw_only=True):
     interval: float = 5.0
     timeout: float = 30.0
     settle: float = 10.0
+    reads_per_second: float | None = None
+    writes_per_second: float | None = None
 
 
 class Config(Part, frozen=True, kw_only=True):
@@ -279,6 +283,10 @@ def _service_problems(service: Service) -> Iterator[str]:
     for name in ("interval", "timeout", "progress_max"):
         if getattr(service, name) <= 0:
             yield f"{name}: is {getattr(service, name)}: use more than 0"
+    for name in ("reads_per_second", "writes_per_second"):
+        rate: float | None = getattr(service, name)
+        if rate is not None and rate <= 0:
+            yield f"{name}: is {rate}: use more than 0, or leave it out"
     yield from _create_problems(service.create)
     yield from _phase_problems(service)
     yield from _endpoint_problems(service)

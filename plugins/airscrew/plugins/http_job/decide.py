@@ -21,9 +21,6 @@ from airscrew.plugins.http_job.state import HttpJobState
 if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import LiteralMap
 
-GONE_AFTER = 2
-"""So often in a row a service must say that there is no such job: one wrong route or a slow replica is not enough."""
-
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -55,10 +52,10 @@ class Rules:
     def is_terminal(self, view: JobView) -> bool:
         """Tell whether nothing more will be heard of a job."""
         phase = self.phase(view.status)
-        return view.missing >= GONE_AFTER or (phase is not None and phase.is_terminal)
+        return phase is not None and phase.is_terminal
 
 
-def decide(rules: Rules, state: HttpJobState, view: JobView, trouble: str = "") -> TaskStatus[HttpJobState]:
+def decide(rules: Rules, state: HttpJobState, view: JobView) -> TaskStatus[HttpJobState]:
     """
     Say how the attempt stands.
 
@@ -66,17 +63,13 @@ def decide(rules: Rules, state: HttpJobState, view: JobView, trouble: str = "") 
         rules: The service's rules.
         state: The stored state: what was known of the job last.
         view: What the service said last; an empty one when it was not heard in this life.
-        trouble: Why the service is not heard at the moment, for people.
 
     Raises:
         HttpJobError: The service uses a status that the configuration does not know.
     """
-    if view.missing >= GONE_AFTER:
-        message = f"service {rules.name} says that there is no job {state.id} any more"
-        return TaskStatus.retryable_failure(state, message, code="ResourceDeletedExternally", kind=ErrorKind.SYSTEM)
     state = remember(state, view)
     if not state.status:
-        return _with_trouble(TaskStatus.queued(state, f"job {state.id} of {rules.name}"), trouble)
+        return TaskStatus.queued(state, f"job {state.id} of {rules.name}")
     phase = rules.phase(state.status)
     if phase is None:
         raise HttpJobError(
@@ -88,7 +81,7 @@ def decide(rules: Rules, state: HttpJobState, view: JobView, trouble: str = "") 
     if phase.is_failure:
         return _failure(rules, state, view, phase).with_info(info)
     reason = state.message or f"job {state.id} of {rules.name} is {state.status}"
-    return _with_trouble(TaskStatus(phase=phase, state=state, reason=reason, info=info), trouble)
+    return TaskStatus(phase=phase, state=state, reason=reason, info=info)
 
 
 def remember(state: HttpJobState, view: JobView) -> HttpJobState:
@@ -98,13 +91,6 @@ def remember(state: HttpJobState, view: JobView) -> HttpJobState:
     return msgspec.structs.replace(
         state, status=view.status, message=view.message, progress=view.progress, log=view.log or state.log
     )
-
-
-def _with_trouble(status: TaskStatus[HttpJobState], trouble: str) -> TaskStatus[HttpJobState]:
-    if not trouble:
-        return status
-    reason = f"{status.reason}; not heard of it since: {trouble}"
-    return TaskStatus(phase=status.phase, state=status.state, reason=reason, info=status.info)
 
 
 def _info(state: HttpJobState, phase: Phase) -> TaskInfo:

@@ -14,21 +14,16 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import cast
 
-from airscrew.engine.errors import ExecutorError, PermanentError
-from airscrew.engine.executor import NotStarted
-from airscrew.idl.errors import ErrorKind
 from airscrew.plugins.http_job.config import KEY_ID, Listing, Service
 from airscrew.plugins.http_job.paths import look_up, text_at
 from airscrew.plugins.http_job.transport import Reply
+from airscrew.plugins.webapi import DeniedError, ThrottledError, UnclearError, http_error
 
 _SHOWN = 200
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-_NOT_NOW = frozenset({HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-_UNKNOWN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT})
-_DENIED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
-class HttpJobError(ExecutorError):
+class HttpJobError(UnclearError):
     """A service answered with something that tells nothing; the message names the service and the request."""
 
 
@@ -44,7 +39,6 @@ class JobView:
         progress: The share that is done, 0..1.
         log: The address of its log.
         outputs: Its outputs as JSON.
-        missing: How often in a row the service said that there is no such job.
     """
 
     status: str = ""
@@ -53,7 +47,6 @@ class JobView:
     progress: float | None = None
     log: str = ""
     outputs: object = None
-    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +57,31 @@ class Created:
     view: JobView
 
 
-def read_created(name: str, service: Service, reply: Reply, key: str, now: float) -> Created | NotStarted:
+def read_created(name: str, service: Service, reply: Reply, key: str, now: float) -> Created:
     """
     Tell what an answer to a create means.
 
     Raises:
-        PermanentError: The service refuses the request for good; nothing was made.
-        HttpJobError: Nobody knows whether a job was made.
+        ProviderError: Its class tells whether nothing was made, for now or for good, or nobody knows.
     """
     request = f"{name}: {service.create.method} {service.create.path}"
     if _is_success(reply) or reply.status in service.create.exists:
         return _created(request, service, reply, key)
-    delay = retry_after(reply, now)
-    if reply.status in _NOT_NOW or (reply.status == HTTPStatus.SERVICE_UNAVAILABLE and delay is not None):
-        return NotStarted(f"{request} answered {reply.status}: {excerpt(reply)}", delay)
-    told = f"{request} answered {reply.status}: {excerpt(reply)}"
-    if reply.status in _DENIED:
-        secret = f" (secret {service.auth.secret!r})" if service.auth else " (no auth is configured)"
-        raise PermanentError(told + secret, code="AccessDenied", kind=ErrorKind.SYSTEM)
-    if _is_refusal(reply) and reply.status not in _UNKNOWN:
-        raise PermanentError(
-            told,
-            code="EntityTooLarge" if reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else "BadTaskSpecification",
-        )
-    raise HttpJobError(told)
+    error = http_error(reply.status, f"{request} answered {reply.status}: {excerpt(reply)}", retry_after(reply, now))
+    match error:
+        case DeniedError():
+            secret = f"secret {service.auth.secret!r}" if service.auth else "no auth is configured"
+            raise DeniedError(f"{error} ({secret})")
+        case UnclearError():
+            raise HttpJobError(str(error))
+        case _:
+            raise error
+
+
+def put_off(request: str, reply: Reply, now: float) -> ThrottledError | None:
+    """Return what to raise when a service wants to be left alone for now; None when it does not."""
+    error = http_error(reply.status, f"{request} answered {reply.status}: {excerpt(reply)}", retry_after(reply, now))
+    return error if isinstance(error, ThrottledError) else None
 
 
 def _created(request: str, service: Service, reply: Reply, key: str) -> Created:
@@ -102,10 +96,6 @@ def _created(request: str, service: Service, reply: Reply, key: str) -> Created:
 
 def _is_success(reply: Reply) -> bool:
     return HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES
-
-
-def _is_refusal(reply: Reply) -> bool:
-    return HTTPStatus.BAD_REQUEST <= reply.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _lenient_view(service: Service, reply: Reply) -> JobView:

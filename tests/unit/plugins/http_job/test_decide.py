@@ -82,18 +82,6 @@ def test_a_failure_is_billed_as_the_configuration_says(status: str, phase: Phase
     assert (decided.error.code, decided.error.message, decided.error.kind) == ("NoDisk", "out of disk", kind)
 
 
-def test_a_job_that_is_missed_once_is_not_gone() -> None:
-    assert decide(RULES, state(), JobView(status="busy", missing=1)).phase is Phase.RUNNING
-
-
-def test_a_job_that_is_missed_twice_was_deleted_by_somebody() -> None:
-    status = decide(RULES, state(status="busy"), JobView(status="busy", missing=2))
-
-    assert status.phase is Phase.RETRYABLE_FAILURE
-    assert status.error is not None
-    assert (status.error.code, status.error.kind) == ("ResourceDeletedExternally", ErrorKind.SYSTEM)
-
-
 def test_a_status_that_nobody_declared_is_an_error_that_names_the_key_to_set() -> None:
     with pytest.raises(HttpJobError, match=r"says 'paused' of job j1: add it to services\.s\.phases"):
         decide(RULES, state(), JobView(status="paused"))
@@ -123,10 +111,3 @@ def test_a_result_that_does_not_fit_is_a_failure_that_names_the_output(result: o
     assert status.error is not None
     assert status.error.code == "BadOutputs"
     assert "words" in status.error.message
-
-
-def test_trouble_with_the_service_is_shown_and_changes_no_phase() -> None:
-    status = decide(RULES, state(status="busy", message="on it"), JobView(), "no connection")
-
-    assert status.phase is Phase.RUNNING
-    assert status.reason == "on it; not heard of it since: no connection"

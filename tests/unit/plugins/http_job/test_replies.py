@@ -5,7 +5,7 @@ import json
 import pytest
 
 from airscrew.engine.errors import PermanentError
-from airscrew.engine.executor import NotStarted
+from airscrew.engine.executor import Idempotent
 from airscrew.idl.errors import ErrorKind
 from airscrew.plugins.http_job.config import Service, read_config
 from airscrew.plugins.http_job.replies import (
@@ -19,6 +19,8 @@ from airscrew.plugins.http_job.replies import (
     retry_after,
 )
 from airscrew.plugins.http_job.transport import HttpReply
+from airscrew.plugins.webapi import ProviderError, ThrottledError
+from airscrew.plugins.webapi.verdicts import start_result
 
 NOW = 1_700_000_000.0
 
@@ -68,11 +70,10 @@ def test_a_service_that_takes_the_key_as_id_need_not_answer_with_anything() -> N
     ],
 )
 def test_an_answer_that_puts_off_means_that_nothing_was_made(answer: HttpReply, delay: float | None) -> None:
-    made = read_created("s", service(), answer, "k", NOW)
+    with pytest.raises(ThrottledError, match=str(answer.status)) as put_off:
+        read_created("s", service(), answer, "k", NOW)
 
-    assert isinstance(made, NotStarted)
-    assert made.delay == delay
-    assert str(answer.status) in made.reason
+    assert put_off.value.retry_after == delay
 
 
 @pytest.mark.parametrize(
@@ -87,10 +88,12 @@ def test_an_answer_that_puts_off_means_that_nothing_was_made(answer: HttpReply, 
     ],
 )
 def test_an_answer_that_refuses_is_final_and_quoted(status: int, code: str, kind: ErrorKind) -> None:
-    with pytest.raises(PermanentError, match="wrong size") as refusal:
+    with pytest.raises(ProviderError, match="wrong size") as refusal:
         read_created("s", service(), reply(status, {"error": "wrong size"}), "k", NOW)
 
-    assert (refusal.value.code, refusal.value.kind) == (code, kind)
+    final = start_result("s", refusal.value, Idempotent())
+    assert isinstance(final, PermanentError)
+    assert (final.code, final.kind) == (code, kind)
 
 
 @pytest.mark.parametrize(
