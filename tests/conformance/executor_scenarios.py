@@ -13,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.support.literal_maps import literals
+from tests.unit.plugins.webapi.webapi_kit import ServiceExecutor
 from typing_extensions import override
 
 from airscrew.engine.clock import LoopClock
-from airscrew.engine.executor import Executor
+from airscrew.engine.errors import PermanentError
+from airscrew.engine.executor import Executor, Idempotent, StartDeclaration
 from airscrew.engine.testing.conformance import Job, NotApplicable, Scenarios
 from airscrew.engine.testing.job_service import FakeJobService, Fault
 from airscrew.idl.template import make_template
@@ -27,6 +29,10 @@ from airscrew.plugins.echo import EchoExecutor
 from airscrew.plugins.http_job import HttpJobExecutor
 from airscrew.plugins.noop import NoopExecutor
 from airscrew.plugins.sleep import SleepExecutor
+from airscrew.plugins.webapi import Limits, SyncCall, SyncExecutor
+
+if TYPE_CHECKING:
+    from flyteidl.core.literals_pb2 import LiteralMap
 
 FOREVER = 1_000_000.0
 
@@ -95,6 +101,105 @@ class NoopScenarios(Scenarios):
     @override
     def succeeding(self) -> Job:
         return Job(make_template("noop"))
+
+
+class Shout(SyncExecutor):
+    """Answers in capitals."""
+
+    id = "shout"
+    task_types = ("shout",)
+
+    @override
+    def do(self, call: SyncCall) -> LiteralMap:
+        if "text" not in call.inputs.literals:
+            raise PermanentError("the task has no input text", code="BadTaskSpecification")
+        return literals(o0=(call.inputs.literals["text"].scalar.primitive.string_value.upper(), str))
+
+
+class SyncScenarios(Scenarios):
+    """One call each."""
+
+    make_executor = Shout
+
+    @override
+    def succeeding(self) -> Job:
+        template = make_template("shout", inputs={"text": str}, outputs={"o0": str})
+        return Job(template, literals(text=("hi", str)))
+
+    @override
+    def refused(self) -> Job:
+        return Job(make_template("shout", outputs={"o0": str}))
+
+
+@dataclass
+class WebApiScenarios(Scenarios):
+    """Jobs of the fake service by a plugin of the WebAPI framework."""
+
+    start: StartDeclaration = field(default_factory=Idempotent)
+    limits: Limits = field(default_factory=lambda: Limits(period_seconds=5.0, batch_size=50))
+    secrets: Mapping[str, str] = field(default_factory=lambda: {"jobs-token": "s3cr3t-v4lue"})
+    service: FakeJobService = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.service = FakeJobService(
+            clock=LoopClock(),
+            idempotent=isinstance(self.start, Idempotent),
+            token=self.secrets["jobs-token"],
+            slow_seconds=45.0,
+        )
+
+    def make_executor(self) -> Executor[Any]:
+        return ServiceExecutor(self.service, self.limits, self.start)
+
+    @override
+    def succeeding(self) -> Job:
+        return Job(make_template("fake", custom={"seconds": 20.0}))
+
+    @override
+    def failing(self) -> Job:
+        return Job(make_template("fake", custom={"seconds": 5.0, "fail": "no"}))
+
+    @override
+    def endless(self) -> Job:
+        return Job(make_template("fake", custom={"seconds": FOREVER}))
+
+    @override
+    def refused(self) -> Job:
+        return Job(make_template("fake", custom={"refuse": True}))
+
+    @override
+    async def live(self, key: str) -> int:
+        return self.service.live(key)
+
+    @override
+    async def created(self, key: str) -> int:
+        return self.service.created[key]
+
+    @override
+    async def delete_externally(self, key: str) -> None:
+        self.service.forget(key)
+
+    @override
+    def spoil_start(self, fault: Fault) -> None:
+        if fault is Fault.TWICE and not self.service.idempotent:
+            raise NotApplicable("a service without keys makes two jobs of a request that is delivered twice")
+        self.service.inject(fault, methods={"POST"})
+
+    @override
+    def spoil_reads(self, fault: Fault) -> None:
+        self.service.inject(fault, times=1_000_000, methods={"GET"})
+
+    @override
+    def heal(self) -> None:
+        self.service.heal()
+
+    @override
+    def calls(self) -> int:
+        return self.service.requests()
+
+    @override
+    def allowed_calls_per_hour(self, jobs: int) -> int:
+        return 3600 // int(self.limits.period_seconds) * -(-jobs // self.limits.batch_size)
 
 
 HTTP_SERVICE: dict[str, object] = {

@@ -15,9 +15,13 @@ from tests.conformance.executor_scenarios import (
     InstantEchoScenarios,
     NoopScenarios,
     SleepScenarios,
+    SyncScenarios,
+    WebApiScenarios,
 )
 
+from airscrew.engine.executor import AtMostOnce, Findable
 from airscrew.engine.testing.conformance import CHECKS, Check, Outcome
+from airscrew.plugins.webapi import Limits
 
 pytestmark = pytest.mark.virtual_time
 
@@ -28,6 +32,11 @@ EXECUTORS: dict[str, Callable[[], Any]] = {
     "noop": NoopScenarios,
     "http_job-idempotent": HttpJobScenarios,
     "http_job-findable": partial(HttpJobScenarios, start={"how": "findable"}, idempotent=False),
+    "webapi-batches": WebApiScenarios,
+    "webapi-single": partial(WebApiScenarios, limits=Limits(period_seconds=5.0)),
+    "webapi-findable": partial(WebApiScenarios, start=Findable(settle=45.0)),
+    "webapi-at_most_once": partial(WebApiScenarios, start=AtMostOnce()),
+    "sync": SyncScenarios,
     "http_job-at_most_once": partial(HttpJobScenarios, start={"how": "at_most_once"}, idempotent=False),
 }
 

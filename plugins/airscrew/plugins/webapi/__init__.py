@@ -4,6 +4,7 @@ The WebAPI framework: jobs of a provider that is reached by requests, for plugin
 A plugin says how one job is made, read, stopped and found (``plugin``); the framework makes it once, reads thousands in
 batches or as they are pushed (``jobs``), holds back what an outage or a rate forbids (``door``, ``breaker``,
 ``turns``), keeps secrets out of all that is stored or shown (``vault``), and stops until it is confirmed (``decide``).
+``sync`` is for what is one call and nothing to come back to. Nothing here MUST know a particular provider or protocol.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from airscrew.plugins.webapi.errors import (
 from airscrew.plugins.webapi.executor import ProvidersExecutor, WebApiExecutor
 from airscrew.plugins.webapi.plugin import Created, Limits, Listed, Opening, Prepared, Reports, WebApiPlugin
 from airscrew.plugins.webapi.state import JobState
+from airscrew.plugins.webapi.sync import SyncCall, SyncExecutor, SyncState
 from airscrew.plugins.webapi.vault import SecretRef, Vault
 from airscrew.plugins.webapi.verdicts import http_error
 
@@ -35,6 +37,9 @@ __all__ = [
     "RefusedError",
     "Reports",
     "SecretRef",
+    "SyncCall",
+    "SyncExecutor",
+    "SyncState",
     "ThrottledError",
     "UnclearError",
     "UnreachableError",
