@@ -155,7 +155,7 @@ def test_every_option_that_is_told_of_by_itself_exists() -> None:
 def test_the_pages_are_those_that_people_read() -> None:
     names = {name(page) for page in PAGES}
 
-    assert {"README.md", "CONTRIBUTING.md", "docs/index.md", "docs/operating.md", "docs/http-jobs.md"} <= names
+    assert {"README.md", "CONTRIBUTING.md", "docs/index.md", "docs/operating.md", "docs/external-jobs.md"} <= names
     assert len(commands()) > 30
 
 
