@@ -34,6 +34,7 @@ from airscrew.plugins.webapi.decide import (
     with_trouble,
 )
 from airscrew.plugins.webapi.door import Door, HeldBackError
+from airscrew.plugins.webapi.errors import ThrottledError
 from airscrew.plugins.webapi.jobs import Jobs
 from airscrew.plugins.webapi.note import write_note
 from airscrew.plugins.webapi.plugin import Created, Opening, Prepared, StateT, ViewT, WebApiPlugin
@@ -117,7 +118,9 @@ class Provider(Generic[StateT, ViewT]):
         raise excused from error
 
     def _excused(self, error: Exception) -> Exception:
-        """Say of an error in a known outage that it is nobody's fault, and when to ask again."""
+        """Say of an error that is the provider's, and nobody else's, when to ask again."""
+        if isinstance(error, ThrottledError):
+            return UnavailableError(str(error), delay=error.retry_after)
         if trouble_of(error).is_outage and self._door.trouble:
             return UnavailableError(str(error), delay=self._door.wait)
         return error
