@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
 from tests.support.literal_maps import literals, plain
 
 from airscrew.engine.clock import LoopClock, SystemClock
@@ -30,7 +31,7 @@ from airscrew.engine.executor import NotStarted, Setup
 from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.engine.testing.job_service import FakeJobService, Fault
 from airscrew.idl.phase import Phase
-from airscrew.idl.template import TaskTemplate, load_one
+from airscrew.idl.template import TaskTemplate, load_one, make_template
 from airscrew.plugins.http_job import HttpJobExecutor
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "job_service"
@@ -218,6 +219,44 @@ async def test_a_connection_that_breaks_leaves_the_start_unknown() -> None:
         assert fake.requests("POST") == 1
 
 
+@asynccontextmanager
+async def listening(fake: FakeJobService, port: int) -> AsyncIterator[None]:
+    """Serve at a port; before and afterwards nothing listens there."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", fake._handle)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_service_that_is_away_for_a_while_loses_no_job_and_makes_none_twice() -> None:
+    fake = FakeJobService(clock=LoopClock(), token="s3cr3t-v4lue", queue_seconds=0.05)
+    with closing(socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with environment_of(f"http://127.0.0.1:{port}") as environment, asyncio.TaskGroup() as group:
+        names = [f"t{number}" for number in range(10)]
+        task = make_template("word_count", inputs={"text": str, "seconds": float})
+        attempts = [environment.attempt(task, inputs(seconds=4), name=name) for name in names]
+        async with listening(fake, port):
+            for attempt in attempts[:5]:
+                await attempt.run(until=Phase.RUNNING, limit_seconds=20)
+
+        runs = [group.create_task(attempt.run(limit_seconds=60)) for attempt in attempts]
+        async with asyncio.timeout(20):
+            while "not to be reached since" not in (await attempts[0].check()).reason:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        async with listening(fake, port):
+            await asyncio.wait(runs)
+
+    assert [fake.created[attempt.key] for attempt in attempts] == [1] * 10
+    assert {run.result().phase for run in runs} == {Phase.SUCCESS}
+
+
 async def test_the_session_is_closed_with_the_executor() -> None:
     async with fake_service() as (_, environment):
         await environment.attempt(example_task(), inputs()).start()
@@ -296,11 +335,15 @@ def test_an_engine_that_is_killed_goes_on_with_the_same_job(service: ExampleServ
     airscrew = CommandLine.at(tmp_path, service.url)
     with airscrew.start(*RUN, "--input", "seconds=3") as process:
         assert process.stderr is not None
-        while "Running" not in process.stderr.readline():
+        while "Running" not in (line := process.stderr.readline()):
             assert process.poll() is None
+            assert "s3cr3t-v4lue" not in line
+        arguments = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         process.kill()
 
-    airscrew.run("run", "--resume")
+    told = airscrew.run("run", "--resume")
 
     assert [job["status"] for job in service.jobs()] == ["succeeded"]
+    assert "s3cr3t-v4lue" not in "".join(told)
+    assert b"s3cr3t-v4lue" not in arguments
     assert b"s3cr3t-v4lue" not in b"".join(path.read_bytes() for path in tmp_path.rglob("home/**/*") if path.is_file())
