@@ -22,7 +22,7 @@ from airscrew.engine.ratelimit import TokenBucket
 from airscrew.plugins.webapi.breaker import Breaker
 from airscrew.plugins.webapi.errors import ProviderError, ThrottledError, UnclearError, UnreachableError
 from airscrew.plugins.webapi.plugin import Limits
-from airscrew.plugins.webapi.turns import Turns
+from airscrew.plugins.webapi.turns import Turns, forget_late
 from airscrew.plugins.webapi.vault import Vault
 from airscrew.plugins.webapi.verdicts import Trouble, trouble_of
 
@@ -67,6 +67,7 @@ class Door:
         self._writes = Turns(limits.writes_per_second, limits.burst)
         rate = limits.reads_per_second
         self._reads = TokenBucket(rate=rate, burst=limits.burst) if rate is not None else None
+        self._read_places: dict[str, float] = {}
         self._reads_paused_until = 0.0
 
     @property
@@ -99,21 +100,31 @@ class Door:
             yield
 
     @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[None, None]:
+    async def reading(self, key: str) -> AsyncGenerator[None, None]:
         """
-        Let one read that the engine waits for through.
+        Let one read that the engine waits for through, in the turn of a key.
 
         Raises:
-            HeldBackError: Not now.
+            HeldBackError: Not now; the key keeps its place among the background reads.
         """
         self._hold_back()
-        now = self._clock.monotonic()
-        wait = max(self._reads_paused_until - now, self._reads.seconds_until_token(now) if self._reads else 0.0)
+        wait = self._wait_to_read(key)
         if wait > PATIENCE_SECONDS:
             raise HeldBackError(f"{self._provider} is read as often as it may be", wait)
+        self._read_places.pop(key, None)
         with self._telling(is_write=False):
-            await self._read_turn()
+            await asyncio.sleep(wait)
             yield
+
+    def _wait_to_read(self, key: str) -> float:
+        now = self._clock.monotonic()
+        due = self._reads_paused_until
+        if self._reads is not None:
+            forget_late(self._read_places, now)
+            if key not in self._read_places:
+                self._read_places[key] = now + self._reads.reserve(now)
+            due = max(due, self._read_places[key])
+        return max(due - now, 0.0)
 
     @asynccontextmanager
     async def reading_patiently(self) -> AsyncGenerator[None, None]:

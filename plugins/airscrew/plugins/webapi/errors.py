@@ -17,6 +17,8 @@ from __future__ import annotations
 from airscrew.engine.errors import ExecutorError
 from airscrew.idl.errors import ErrorKind
 
+LONGEST_RETRY_AFTER = 3600.0
+
 
 class ProviderError(ExecutorError):
     """The root of what a plugin raises of its provider."""
@@ -35,12 +37,13 @@ class ThrottledError(ProviderError):
     Nothing was done for now.
 
     Attributes:
-        retry_after: Seconds for which the provider wants to be left alone; None when it does not say.
+        retry_after: Seconds for which the provider wants to be left alone, an hour at most: longer, and it may have
+            been a mistake; None when it does not say.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else min(max(retry_after, 0.0), LONGEST_RETRY_AFTER)
 
 
 class DeniedError(ProviderError):

@@ -191,7 +191,7 @@ class Provider(Generic[StateT, ViewT]):
         if step is KillStep.STOP:
             async with self._door.writing(f"stop {context.key}"):
                 return await self.plugin.delete(state)
-        async with self._door.reading():
+        async with self._door.reading(f"look {context.key}"):
             return await self.plugin.get(state)
 
     def forget(self, context: TaskContext[StateT], state: StateT) -> None:
@@ -211,7 +211,7 @@ class Provider(Generic[StateT, ViewT]):
         """
         await self._vault.read(context)
         try:
-            async with self._door.reading():
+            async with self._door.reading(f"find {context.key}"):
                 listed = await self.plugin.find(context)
         except HeldBackError as error:
             raise UnavailableError(str(error), delay=error.wait) from error

@@ -46,7 +46,7 @@ class Turns:
             return self._paused_until - now
         if self._places is None or self._gate is None:
             return 0.0
-        self._forget_late(now)
+        forget_late(self._waiting, now)
         due = self._waiting.get(key)
         if due is None:
             due = self._waiting[key] = now + self._places.reserve(now)
@@ -57,9 +57,11 @@ class Turns:
         del self._waiting[key]
         return 0.0
 
-    def _forget_late(self, now: float) -> None:
-        while self._waiting:
-            first = next(iter(self._waiting))
-            if now - self._waiting[first] < _LATE_SECONDS:
-                return
-            del self._waiting[first]
+
+def forget_late(places: dict[str, float], now: float) -> None:
+    """Drop the places of those who have not come back for long; places are in the order of their times."""
+    while places:
+        first = next(iter(places))
+        if now - places[first] < _LATE_SECONDS:
+            return
+        del places[first]

@@ -89,6 +89,20 @@ async def test_kills_honour_the_write_rate_too() -> None:
         assert all(later - earlier >= 0.49 for earlier, later in pairwise(stops))
 
 
+async def test_a_kill_has_its_turn_among_background_reads_that_use_up_the_rate() -> None:
+    async with open_bench(limits=Limits(period_seconds=1.0, reads_per_second=0.5, burst=1)) as bench:
+        await bench.start_many(20)
+        doomed = bench.job(seconds=60.0, name="doomed")
+        await doomed.start()
+        bench.plugin.can_stop = False
+        await elapse(100.0)
+
+        await doomed.kill_until_gone(limit_seconds=20.0)
+
+        reads = [event.at for event in bench.service.log if event.method == "GET"]
+        assert all(later - earlier >= 1.99 for earlier, later in pairwise(reads[1:]))
+
+
 async def test_a_change_is_known_within_one_period() -> None:
     async with open_bench(limits=Limits(period_seconds=10.0, batch_size=100)) as bench:
         attempts = await bench.start_many(300, seconds=47.3)

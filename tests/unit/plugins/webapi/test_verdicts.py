@@ -62,6 +62,11 @@ def test_each_http_status_has_its_error(status: int, retry_after: float | None, 
         assert error.retry_after == retry_after
 
 
+@pytest.mark.parametrize(("told", "taken"), [(None, None), (7.0, 7.0), (-1.0, 0.0), (1e12, 3600.0)])
+def test_a_provider_is_left_alone_for_an_hour_at_most(told: float | None, taken: float | None) -> None:
+    assert ThrottledError("slow", told).retry_after == taken
+
+
 @pytest.mark.parametrize(
     ("error", "delay"), [(ConnectionRefusedError("refused"), None), (ThrottledError("slow", 9.0), 9.0)]
 )

@@ -181,10 +181,14 @@ class Bench:
 
 @asynccontextmanager
 async def open_bench(
-    *, limits: Limits | None = None, start: StartDeclaration | None = None, idempotent: bool = True
+    *,
+    limits: Limits | None = None,
+    start: StartDeclaration | None = None,
+    idempotent: bool = True,
+    make_service: type[FakeJobService] = FakeJobService,
 ) -> AsyncGenerator[Bench, None]:
     secret = "s3cr3t-v4lue"
-    service = FakeJobService(clock=LoopClock(), idempotent=idempotent, token=secret, slow_seconds=60.0)
+    service = make_service(clock=LoopClock(), idempotent=idempotent, token=secret, slow_seconds=60.0)
     environment: ExecutorEnvironment[SeenJob] = ExecutorEnvironment(
         lambda: ServiceExecutor(service, limits or Limits(), start or Idempotent()), secrets={"jobs-token": secret}
     )
