@@ -43,6 +43,7 @@ RUNNABLE = [
     "airscrew state export backup.jsonl",
     "airscrew --home NEW state import backup.jsonl",
     "airscrew prune --older-than 1d",
+    "airscrew --config examples/connectors/in-process.yaml run examples/connectors/task.yaml --input text=hello",
 ]
 
 

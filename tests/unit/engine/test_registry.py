@@ -383,3 +383,15 @@ async def parts_of(store: MemoryStore, registry: Registry) -> CoreParts:
 
 def request_for(name: str, task_type: str) -> SubmitRequest:
     return SubmitRequest(name=name, template=echo_template(task_type=task_type).SerializeToString())
+
+
+async def test_task_types_that_an_executor_learns_of_later_are_found() -> None:
+    executor = named("plugin", "known")
+    registry = Registry()
+    registry.register(executor)
+    with pytest.raises(UnknownTaskTypeError):
+        registry.resolve("learnt", has_container=False)
+
+    vars(executor)["task_types"] = ("known", "learnt")
+
+    assert registry.resolve("learnt", has_container=False) is executor

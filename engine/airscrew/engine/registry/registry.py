@@ -74,6 +74,7 @@ class Registry:
     defaults: dict[str, str] = field(default_factory=dict[str, str])
     _held: dict[str, _Held] = field(default_factory=dict[str, _Held])
     _resolution: Resolution | None = None
+    _declared: tuple[tuple[str, ...], ...] = ()
 
     def register(self, executor: AnyExecutor) -> None:
         """
@@ -162,8 +163,10 @@ class Registry:
             raise ConflictingExecutorsError("; ".join([*found, *unknown]))
 
     def resolution(self) -> Resolution:
-        """Reduce the registry to what resolving needs; kept until something changes."""
-        if self._resolution is None:
+        """Reduce the registry to what resolving needs; kept until something changes, the executors' types included."""
+        declared = tuple(executor.task_types for _, executor in self._usable())
+        if self._resolution is None or declared != self._declared:
+            self._declared = declared
             self._resolution = self._reduced()
         return self._resolution
 
