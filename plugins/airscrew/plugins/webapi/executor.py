@@ -17,6 +17,7 @@ from airscrew.engine.executor import (
     Found,
     Gone,
     NotStarted,
+    ResourceRequirements,
     Setup,
     StillThere,
     TaskContext,
@@ -103,6 +104,14 @@ class ProvidersExecutor(Executor[StateT], Generic[StateT, ViewT]):
     def caches(self) -> Sequence[Measured]:
         """Return what the jobs of each provider are kept in."""
         return [provider.cache for provider in self.providers.values()]
+
+    @override
+    async def resource_requirements(
+        self, context: TaskContext[StateT], template: TaskTemplate
+    ) -> ResourceRequirements | None:
+        """Say what the plugin says."""
+        plugin = self.provider(self.provider_of_task(template)).plugin
+        return plugin.resource_requirements(context, template)
 
     @override
     async def start_task(self, context: TaskContext[StateT], template: TaskTemplate) -> TaskStatus[StateT] | NotStarted:

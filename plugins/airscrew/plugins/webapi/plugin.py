@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
-from airscrew.engine.executor import AtMostOnce, OutputsAt, Setup, StartDeclaration, TaskContext, TaskStatus
+from airscrew.engine.executor import (
+    AtMostOnce,
+    OutputsAt,
+    ResourceRequirements,
+    Setup,
+    StartDeclaration,
+    TaskContext,
+    TaskStatus,
+)
 from airscrew.idl.errors import UsageError
 from airscrew.idl.phase import LogLink
 from airscrew.plugins.webapi.state import JobState
@@ -184,6 +192,18 @@ class WebApiPlugin(ABC, Generic[StateT, ViewT]):
         Called once after ``configure``, and both again only after everything on ``opening.stack`` was closed.
         """
         del opening
+
+    def resource_requirements(
+        self, context: TaskContext[StateT], template: TaskTemplate
+    ) -> ResourceRequirements | None:
+        """
+        Say what an attempt takes of a quota, before anything else is done for it; None for nothing. Pure.
+
+        Raises:
+            PermanentError: The task can never run.
+        """
+        del context, template
+        return None
 
     @abstractmethod
     async def prepare(self, context: TaskContext[StateT], template: TaskTemplate) -> Prepared[StateT]:

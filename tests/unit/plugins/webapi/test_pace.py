@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 from tests.unit.plugins.webapi.webapi_kit import open_bench
 
+from airscrew.engine.executor import ResourceRequirements
 from airscrew.engine.testing.virtual_time import elapse
 from airscrew.plugins.webapi import Limits
 
@@ -101,6 +102,11 @@ async def test_a_kill_has_its_turn_among_background_reads_that_use_up_the_rate()
 
         reads = [event.at for event in bench.service.log if event.method == "GET"]
         assert all(later - earlier >= 1.99 for earlier, later in pairwise(reads[1:]))
+
+
+async def test_what_a_plugin_takes_of_a_quota_is_what_the_executor_says() -> None:
+    async with open_bench() as bench:
+        assert await bench.job().requirements() == ResourceRequirements(pool="jobs", units=2)
 
 
 async def test_a_change_is_known_within_one_period() -> None:

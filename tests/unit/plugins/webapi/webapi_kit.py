@@ -15,7 +15,7 @@ from typing_extensions import override
 from airscrew.engine.cache import CacheStatistics
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.errors import PermanentError
-from airscrew.engine.executor import Idempotent, StartDeclaration, TaskContext, TaskStatus
+from airscrew.engine.executor import Idempotent, ResourceRequirements, StartDeclaration, TaskContext, TaskStatus
 from airscrew.engine.testing.attempt import Attempt
 from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.engine.testing.job_service import FakeJobService
@@ -63,6 +63,12 @@ class ServicePlugin(WebApiPlugin[SeenJob, View]):
     @override
     async def open(self, opening: Opening[View]) -> None:
         self.opening = opening
+
+    @override
+    def resource_requirements(
+        self, context: TaskContext[SeenJob], template: TaskTemplate
+    ) -> ResourceRequirements | None:
+        return ResourceRequirements(pool="jobs", units=2)
 
     @override
     async def prepare(self, context: TaskContext[SeenJob], template: TaskTemplate) -> Prepared[SeenJob]:
