@@ -27,11 +27,13 @@ from airscrew.engine.api import address as addresses
 from airscrew.engine.api.adapter import Adapter, ServerInfo
 from airscrew.engine.api.address import Address, TcpAddress, UnixAddress
 from airscrew.engine.api.codes import CODE_HEADER, header_text, status_of
+from airscrew.engine.api.connector_face import ConnectorFace, form_of
 from airscrew.engine.api.health import Health
 from airscrew.engine.api.model import ApiError, EngineApi
 from airscrew.engine.api.tls import ServerTls, stamp_of
 from airscrew.idl.errors import UsageError
 from airscrew.idl.proto.service.v1 import service_pb2
+from airscrew.idl.wire import WireForm
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -72,11 +74,13 @@ class Port:
         tls: What it shows; None for plain text.
         allow_plaintext: Whether it may be beyond this machine without TLS.
         allow_anonymous: Whether no token is asked for.
+        connector_types: Task types that it offers as a connector service.
     """
 
     tls: ServerTls | None = None
     allow_plaintext: bool = False
     allow_anonymous: bool = False
+    connector_types: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -116,6 +120,8 @@ async def serving(
             grpc.method_handlers_generic_handler(health.SERVICE, dispatch.health_handlers(health)),
         )
     )
+    if port.connector_types:
+        server.add_generic_rpc_handlers((_Connectors(api, port.connector_types, dispatch),))
     bound = _bind(server, address, port)
     await server.start()
     if isinstance(address, UnixAddress):
@@ -275,6 +281,34 @@ class _Dispatch:
             "Check": self.unary(health.REQUEST, health.check),
             "Watch": self.stream(health.REQUEST, health.watch, ends_itself=True),
         }
+
+
+class _Connectors(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no types
+    """Serves the connector services of both generations, each from when it is first asked for."""
+
+    def __init__(self, api: EngineApi, offered: tuple[str, ...], dispatch: _Dispatch) -> None:
+        self._api = api
+        self._offered = offered
+        self._dispatch = dispatch
+        self._handlers: dict[WireForm, dict[str, Handler]] = {}
+
+    @override
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """Find the handler of a call; None when it is none of these, or its messages are not installed."""
+        path = str(handler_call_details.method)
+        form = form_of(path)
+        if form is None:
+            return None
+        if form not in self._handlers:
+            try:
+                self._handlers[form] = self._make(ConnectorFace(self._api, form, self._offered))
+            except UsageError:
+                return None
+        return self._handlers[form].get(path)
+
+    def _make(self, face: ConnectorFace) -> dict[str, Handler]:
+        unary = {path: self._dispatch.unary(kind, call) for path, (kind, call) in face.calls().items()}
+        return unary | {path: self._dispatch.stream(kind, call) for path, (kind, call) in face.streams().items()}
 
 
 async def _send_all(answers: AsyncIterator[Message], context: Context) -> None:

@@ -104,6 +104,8 @@ class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         client_ca: Who vouches for clients: set, they must show a certificate too.
         allow_plaintext: Whether it may listen beyond this machine without TLS.
         allow_anonymous: Whether clients need no token.
+        connector_types: Task types, ``type`` or ``type/version``, that the port offers to a FlytePropeller or a
+            Flyte 2 as their connector service.
     """
 
     certificate: str = ""
@@ -111,6 +113,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     client_ca: str = ""
     allow_plaintext: bool = False
     allow_anonymous: bool = False
+    connector_types: tuple[str, ...] = ()
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

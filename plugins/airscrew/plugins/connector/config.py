@@ -118,6 +118,11 @@ class Service(Part, frozen=True, kw_only=True):
         """Whether what is said does not leave the machine by its address."""
         return self.endpoint.startswith("unix:")
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine by its name."""
+        return self.endpoint.rpartition(":")[0] in {"localhost", "127.0.0.1", "[::1]"}
+
     def assumed(self) -> tuple[Served, ...]:
         """Return what it is taken to serve while it cannot be asked."""
         parted = (text.partition("/") for text in self.task_types)
@@ -193,7 +198,7 @@ def _service_problems(service: Service) -> Iterator[str]:
         yield "endpoint: give either endpoint or in_process"
     if service.insecure and (service.tls is not None or service.in_process is not None):
         yield "insecure: means nothing beside tls or in_process: leave it out"
-    if service.insecure and service.token_file:
+    if service.insecure and service.token_file and not service.is_loopback:
         yield "token_file: would be sent in the clear: leave out insecure"
     if service.tls is not None and bool(service.tls.certificate) != bool(service.tls.key):
         yield "tls: certificate and key belong together"

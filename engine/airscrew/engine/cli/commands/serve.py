@@ -236,7 +236,12 @@ def _port(settings: EngineSettings) -> tuple[Address, Port]:
         authority = Path(guard.client_ca) if guard.client_ca else None
         tls = ServerTls(Path(guard.certificate), Path(guard.key), authority, time.time)
         tls.credentials()
-    port = Port(tls=tls, allow_plaintext=guard.allow_plaintext, allow_anonymous=guard.allow_anonymous)
+    port = Port(
+        tls=tls,
+        allow_plaintext=guard.allow_plaintext,
+        allow_anonymous=guard.allow_anonymous,
+        connector_types=guard.connector_types,
+    )
     check_guarded(address, port)
     return address, port
 
