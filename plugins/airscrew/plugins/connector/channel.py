@@ -8,6 +8,7 @@ by keepalive, or by deadlines in a row, upon which the channel is made anew. Not
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 RENEW_AFTER = 3
 """So many deadlines in a row, and the connection is taken for dead."""
+
+RENEW_SECONDS = 60.0
+"""No channel is made anew sooner after the last time."""
 
 CONNECT_SECONDS = 10.0
 LOG_BYTES = 1024 * 1024
@@ -65,6 +69,7 @@ class Channel:
         self._token = token or self._read_token
         self._deadlines = 0
         self._old: list[Any] = []
+        self._renewed_at = -math.inf
         self._channel: Any = self._open()
 
     async def unary(self, method: str, request: bytes, timeout: float) -> bytes:
@@ -134,15 +139,25 @@ class Channel:
     async def _connect(self, seconds: float) -> None:
         """Have a connection before anything is sent: what fails until then has certainly done nothing."""
         if self._deadlines >= RENEW_AFTER:
-            self._deadlines = 0
-            self._old.append(self._channel)
-            self._channel = self._open()
+            await self._renew()
         try:
             async with asyncio.timeout(seconds):
                 await self._channel.channel_ready()
         except TimeoutError:
             message = f"connector {self._name} cannot be reached at {self._service.endpoint}"
             raise UnreachableError(message) from None
+
+    async def _renew(self) -> None:
+        """Make the channel anew, not too often; by then no call is left on the one before the last."""
+        self._deadlines = 0
+        now = asyncio.get_running_loop().time()
+        if now - self._renewed_at < RENEW_SECONDS:
+            return
+        self._renewed_at = now
+        done, self._old = self._old, [self._channel]
+        self._channel = self._open()
+        for channel in done:
+            await channel.close()
 
     def _open(self) -> Any:  # noqa: ANN401 - gRPC's calls have no types
         options: list[tuple[str, int | str]] = [

@@ -79,11 +79,16 @@ class ConnectorExecutor(Executor[ConnectorState]):
                     process = ConnectorProcess(name, service.in_process, setup.state_directory)
                     self._processes[name] = await stack.enter_async_context(process)
                 self._services[name] = await stack.enter_async_context(self._open(name, service, setup))
-            async with asyncio.TaskGroup() as asking:
-                for jobs in self._services.values():
-                    asking.create_task(jobs.discover())
+            async with asyncio.TaskGroup() as asking:  # side by side: initialising has its deadline
+                for name in self._services:
+                    asking.create_task(self._discover(name))
             self._opened.hold(stack)
         self._declare()
+
+    async def _discover(self, name: str) -> None:
+        if name in self._processes:
+            await self._processes[name].wait()
+        await self._services[name].discover()
 
     def _open(self, name: str, service: Service, setup: Setup) -> ServiceJobs:
         from airscrew.plugins.connector.channel import Channel  # gRPC is heavy, and most engines have no connectors

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -63,16 +64,17 @@ class ConnectorProcess:
         return f"unix:{self._folder}/s"
 
     async def __aenter__(self) -> Self:
-        """Begin it, and wait a while for it to serve."""
+        """Begin it; whether it serves is another matter."""
         self._folder = tempfile.mkdtemp(prefix="airscrew-")  # short: a socket's path may have 107 bytes
         self._group = await asyncio.TaskGroup().__aenter__()
         self._task = self._group.create_task(self._run(), name=f"connector process {self._name}")
-        try:
+        return self
+
+    async def wait(self) -> None:
+        """Wait a while for it to serve; that it does not is told where its service is asked for."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(FIRST_WAIT_SECONDS):
                 await self._ready.wait()
-        except TimeoutError:
-            pass  # the service's problem is told where it is asked for
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
