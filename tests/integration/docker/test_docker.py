@@ -13,6 +13,7 @@ import pytest
 from tests.support.cgroups import CGROUPS
 from tests.support.docker import Docker, DockerError, install_docker, make_for_docker, open_docker, start_docker
 from tests.support.images import python_image
+from tests.support.oci_runtime import files, withheld, without
 
 SAY = ("python3", "-c", "import os; print(os.getpid(), sorted(os.listdir('/sys/class/net')))")
 
@@ -33,6 +34,27 @@ def test_it_runs_a_container_of_an_image_made_here(docker: Docker) -> None:
     said = docker.run("run", "--rm", image, *SAY)
 
     assert said == "1 ['eth0', 'lo']\n"
+
+
+def test_a_privileged_container_starts_even_where_root_itself_lacks_a_capability(docker: Docker) -> None:
+    image = make_for_docker(docker, python_image)
+
+    said = docker.run("run", "--rm", "--privileged", image, "cat", "/proc/self/status")
+
+    assert "CAP_SYS_ADMIN" not in withheld(said)
+    assert withheld() <= withheld(said)
+
+
+def test_the_runtime_takes_away_what_cannot_be_had_wherever_it_is_asked_for() -> None:
+    process = {"cwd": "/", "capabilities": {"bounding": ["CAP_CHOWN", "CAP_SYS_RESOURCE"], "ambient": []}}
+
+    assert withheld("CapEff:\t0\nCapBnd:\t000001fffeffffff\n") == {"CAP_SYS_RESOURCE"}
+    assert without(process, {"CAP_SYS_RESOURCE"}) == {
+        "cwd": "/",
+        "capabilities": {"bounding": ["CAP_CHOWN"], "ambient": []},
+    }
+    assert list(files(["--root", "/r", "create", "--bundle", "/b", "one"])) == [(Path("/b/config.json"), True)]
+    assert list(files(["exec", "--process", "/p", "--detach", "one"])) == [(Path("/p"), False)]
 
 
 def test_what_fails_says_why(docker: Docker) -> None:
