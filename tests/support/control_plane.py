@@ -28,7 +28,15 @@ from tests.support.pki import Authority, Signed, write_key
 from tests.support.programs import Program, die_with_us
 
 VERSION = "v1.36.3"
-PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
+PROGRAMS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+    "kubeadm",
+    "kubectl",
+)
 SERVICES = "10.96.0.0/16"
 FIRST_SERVICE = "10.96.0.1"
 READY_SECONDS = 90.0

@@ -96,6 +96,7 @@ class Deployment:
         folder: For the volume of etcd.
         engines: The namespace of the release, held to the restricted standard.
         tasks: The namespace of the tasks.
+        controllers_wanted: How many controllers share the work.
     """
 
     cluster: Cluster
@@ -104,6 +105,7 @@ class Deployment:
     folder: Path
     engines: str
     tasks: str
+    controllers_wanted: int = 2
     before: frozenset[str] = frozenset()
     values: dict[str, Any] = field(default_factory=dict)
 
@@ -130,7 +132,7 @@ class Deployment:
         return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": self.engines}, "spec": spec}
 
     def install(self) -> None:
-        """Install the previous version, and return when two controllers are ready."""
+        """Install the previous version, and return when its controllers are ready."""
         self.values = self._values()
         self._helm("install", RELEASE, CHART, "-f", "-", "--wait", "--timeout", "90s")
 
@@ -162,6 +164,7 @@ class Deployment:
         }
         return {
             "image": _image(self.images.previous),
+            "replicas": self.controllers_wanted,
             "tasks": {"namespaces": [self.tasks]},
             "config": {
                 "data_prefix": f"{self.store.base}/{self.tasks}",

@@ -92,7 +92,7 @@ def etcd_image(binary: Path) -> Image:
         (tree / "usr/local/bin").mkdir(parents=True)
         shutil.copy(binary.resolve(), tree / "usr/local/bin/etcd")
 
-    return make_image("etcd", [make_layer("etcd", [_sum_of(binary.resolve())], put)], Settings(command=("etcd",)))
+    return make_image("etcd", [make_layer("etcd", [sum_of(binary.resolve())], put)], Settings(command=("etcd",)))
 
 
 def project_image(extras: Iterable[str] = ("flytekit",), more: Sequence[Path] = ()) -> Image:
@@ -164,8 +164,8 @@ def read_settings(dockerfile: str) -> Settings:
 def _project_layers(extras: Iterable[str], more: Sequence[Path], source: Path = ROOT) -> list[Path]:
     chosen = sorted(extras)
     lock = (source / "uv.lock").read_text()
-    sources = [str(_sum_of(source / each)) for each in (*PORTIONS, "pyproject.toml")] + [
-        str(_sum_of(each)) for each in more
+    sources = [str(sum_of(source / each)) for each in (*PORTIONS, "pyproject.toml")] + [
+        str(sum_of(each)) for each in more
     ]
     project = make_layer("project", [*sources, COMPILED], lambda folder: _install_project(folder, more, source))
     forget_old(project.parent)
@@ -192,7 +192,7 @@ def _base() -> Path:
     return make_layer("base", [RELEASE, PACKAGES, platform.machine()], _make_base)
 
 
-def _sum_of(path: Path) -> str:
+def sum_of(path: Path) -> str:
     """Sum up a file, or all files of a folder."""
     files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
     total = hashlib.sha256()
@@ -226,15 +226,15 @@ def make_layer(name: str, sources: Sequence[str], make: Callable[[Path], None]) 
         return layer
 
 
-def make_image(name: str, layers: Sequence[Path], settings: Settings) -> Image:
-    """Return the image of these layers, packed if nobody did before."""
+def make_image(name: str, layers: Sequence[Path], settings: Settings, tags: Sequence[str] = ()) -> Image:
+    """Return the image of these layers, packed if nobody did before; its tags are more names for it."""
     sums = [_digest(layer) for layer in layers]
-    with _kept(f"image-{name}", [*sums, json.dumps(settings.as_config())]) as folder:
+    with _kept(f"image-{name}", [*sums, json.dumps(settings.as_config()), *tags]) as folder:
         full = f"{name}.test/{name}:{folder.name.rpartition('-')[2]}"
         archive = folder / "image.tar"
         if not archive.exists():
             made = archive.with_suffix(".new")
-            _pack(made, full, layers, sums, settings)
+            _pack(made, [full, *tags], layers, sums, settings)
             made.rename(archive)
         return Image(full, archive)
 
@@ -244,7 +244,7 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(read, "sha256").hexdigest()
 
 
-def _pack(archive: Path, name: str, layers: Sequence[Path], sums: Sequence[str], settings: Settings) -> None:
+def _pack(archive: Path, names: Sequence[str], layers: Sequence[Path], sums: Sequence[str], settings: Settings) -> None:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     config = json.dumps(
         {
@@ -256,7 +256,7 @@ def _pack(archive: Path, name: str, layers: Sequence[Path], sums: Sequence[str],
         }
     ).encode()
     config_name = f"{hashlib.sha256(config).hexdigest()}.json"
-    manifest = [{"Config": config_name, "RepoTags": [name], "Layers": [f"{each}/layer.tar" for each in sums]}]
+    manifest = [{"Config": config_name, "RepoTags": list(names), "Layers": [f"{each}/layer.tar" for each in sums]}]
     with tarfile.open(archive, "w") as tar:
         for file, data in ((config_name, config), ("manifest.json", json.dumps(manifest).encode())):
             entry = tarfile.TarInfo(file)

@@ -19,6 +19,8 @@ from tests.support.etcd import find_binary
 from tests.support.go_modules import CannotBuildError, build
 from tests.support.helm import find_helm
 from tests.support.images import CannotMakeImageError, base_image, engine_image, etcd_image, pause_image, project_image
+from tests.support.kind_cluster import find_kind
+from tests.support.kind_node import node_image
 from tests.support.kwok import find_kwok
 from tests.support.machine_cluster import Machine
 from tests.support.package_index import package_files
@@ -32,6 +34,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "CoreDNS": lambda: build("coredns"),
     "KWOK": find_kwok,
     "Helm": find_helm,
+    "kind": find_kind,
     "a reader of PromQL": lambda: build("promql"),
     "the image of Pods without anything": pause_image,
     "the image of this project": project_image,
@@ -40,6 +43,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "packages for the Dockerfile": package_files,
     "the image of PostgreSQL": postgres_image,
     "the image of etcd": lambda: etcd_image(find_binary()),
+    "the image of kind's nodes": node_image,
 }
 
 
