@@ -159,4 +159,5 @@ def plan_of(seed: int) -> Plan:
     plan, members = draw_plan(Random(f"{seed} plan")), Random(f"{seed} members")
     if members.random() < SHARED_SHARE:
         plan = share(plan, members)
-    return replace(aim(plan, Random(f"{seed} sites")), quotas=draw_quotas(Random(f"{seed} quotas")))
+    plan = aim(plan, Random(f"{seed} sites"))
+    return replace(plan, quotas=draw_quotas(plan, Random(f"{seed} quotas")))
