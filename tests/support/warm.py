@@ -1,7 +1,7 @@
 """
 Make what the tests need and nobody hands out, before they ask for it: programs from Go modules, and images.
 
-    python -m tests.support.warm    seconds when all of it is kept; about ten minutes on a new machine with two cores
+    python -m tests.support.warm    seconds when all is kept; about fifteen minutes on a new machine of two cores
 
 What cannot be made here is said and left: the tests that need it fail, and say what to install.
 """

@@ -74,6 +74,7 @@ def a_deployment(cluster: KindCluster, made: Made, s3: ObjectStore, folder: Path
             yield deployment
 
 
+@pytest.mark.timeout(600)  # many images are copied, and the machine has others to serve
 def test_the_chart_runs_a_task_of_flytekit_and_nothing_is_left(
     kind: Kind, docker: Docker, made: Made, s3: ObjectStore, tmp_path: Path
 ) -> None:
