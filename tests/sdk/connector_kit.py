@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,16 +60,37 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"the server does not answer: {log.read_text()[-2000:]}")
 
 
+ON_LOOPBACK = """
+import runpy, sys
+import grpc.aio, prometheus_client
+from grpc.aio import _server
+
+bind, serve = _server.Server.add_insecure_port, prometheus_client.start_http_server
+_server.Server.add_insecure_port = lambda self, address: bind(self, address.replace("[::]", "127.0.0.1"))
+prometheus_client.start_http_server = lambda port, addr="127.0.0.1", **more: serve(port, addr="127.0.0.1", **more)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Both servers listen on every address of the machine and cannot be told otherwise; a test's listens on loopback."""
+
+
 def flytekit_server(port: int, *modules: str) -> list[str]:
     """Say how flytekit's own server is started."""
-    command = [str(BIN / "pyflyte"), "serve", "connector", "--port", str(port), "--prometheus_port", str(free_port())]
-    return [*command, *(part for module in modules for part in ("--modules", module))]
+    return [*_on_loopback("pyflyte", "serve", "connector"), *_options(port, modules)]
 
 
 def flyte2_server(port: int, *modules: str) -> list[str]:
     """Say how Flyte 2's own server is started."""
-    command = [str(BIN / "c0"), "--port", str(port), "--prometheus_port", str(free_port())]
-    return [*command, *(part for module in modules for part in ("--modules", module))]
+    return [*_on_loopback("c0"), *_options(port, modules)]
+
+
+def _on_loopback(program: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", ON_LOOPBACK, str(BIN / program), *arguments]
+
+
+def _options(port: int, modules: Sequence[str]) -> list[str]:
+    ports = ["--port", str(port), "--prometheus_port", str(free_port())]
+    return [*ports, *(part for module in modules for part in ("--modules", module))]
 
 
 def remote(port: int, **more: object) -> dict[str, object]:

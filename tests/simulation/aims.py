@@ -29,9 +29,13 @@ _OF_MEMBERS = ("/members/", "/sharing.py", "/shards.py")
 
 
 def aim(plan: Plan, random: Random) -> Plan:
-    """Let every life of every second plan end at an await of the source: rare ones are else hardly ever met."""
+    """
+    Let every life of every second plan end at an await of the source: rare ones are else hardly ever met.
+
+    A few of the others are about a start that comes late.
+    """
     if random.random() < 0.5:
-        return plan
+        return _with_a_late_start(plan, None, random) if random.random() < _LATE_SHARE else plan
     lives = [_aimed(life, plan.calm_after, random) for life in plan.lives[:-1]]
     for life in lives:
         plan = _bring_near(plan, life.site, random)
@@ -141,14 +145,21 @@ def _left(life: LifePlan, random: Random) -> LifePlan:
     return replace(life, end=end, seconds=seconds, away=LEASE_SECONDS * random.uniform(1.2, 6.0))
 
 
-def _with_a_late_start(plan: Plan, life: LifePlan, random: Random) -> Plan:
-    """Let one engine stand still with a start, and the others end where they look for what came of it."""
-    rates = replace(plan.rates, service=0.05, write_refused=0.01, write_lost=0.01)
-    plan = replace(share(plan, random), kinds=("listed",), executions=14, rates=rates, outages=(), full=())
-    count = random.randint(1, 5)
-    late = replace(
-        life, end=End.HOLD, count=count, site="", seconds=40.0, away=LEASE_SECONDS * random.uniform(1.2, 3.0)
+_LATE_SHARE = 0.2
+
+
+def _with_a_late_start(plan: Plan, life: LifePlan | None, random: Random) -> Plan:
+    """Let one engine stand still with a start, and the others end where they look for what came of it, if anywhere."""
+    service = 0.3 if life is None else 0.05  # a job that shows late is what is missed
+    rates = replace(plan.rates, service=service, write_refused=0.01, write_lost=0.01)
+    plan = replace(
+        share(plan, random), kinds=("listed",), held_kind="listed", executions=14, rates=rates, outages=(), full=()
     )
+    count = random.randint(1, 2)
+    away = LEASE_SECONDS * random.uniform(1.2, 3.0)
+    late = replace(plan.lives[0], end=End.HOLD, count=count, site="", seconds=40.0, away=away)
+    if life is None:
+        return replace(plan, lives=(late, plan.lives[-1]))
     there = replace(life, seconds=plan.calm_after + 10 * LEASE_SECONDS)
     others = tuple((there, track[-1]) for track in plan.others)
     return replace(plan, lives=(late, there, plan.lives[-1]), others=others)

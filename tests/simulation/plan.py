@@ -113,6 +113,7 @@ class Plan:
         executions: How many are submitted.
         kinds: Of which executors most of them are; empty for any.
         eagerness: How much more than usual people ask for.
+        held_kind: Of which executor the requests for new jobs are counted that a life ends at; empty for all.
         failing: How many of the dynamic jobs are left to the dice instead of succeeding, as a share.
         quotas: How many jobs may be outside at once, by the name of the pool.
         left_over: Whether an engine that had the store for itself has crashed before the first life begins.
@@ -132,6 +133,7 @@ class Plan:
     executions: int
     kinds: tuple[str, ...] = ()
     eagerness: float = 1.0
+    held_kind: str = ""
     failing: float = 0.2
     left_over: bool = False
     others: tuple[tuple[LifePlan, ...], ...] = ()

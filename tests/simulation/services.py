@@ -199,7 +199,7 @@ class Service:
         world = self.world
         self._refuse_former_owner()
         fault = self._draw(faults, what, about)
-        dies = world.call_ends_life(what)
+        dies = world.call_ends_life(what, self.name.removeprefix("svc-"))
         if fault is not None:
             world.fault(f"service: {fault.value}")
         world.story.add(self.name, lambda: f"{what} {about}{f' ({fault.value})' if fault else ''}")

@@ -202,20 +202,21 @@ class World:
         is_write = life.plan.end in {End.WRITE_BEFORE, End.WRITE_AFTER, End.WRITE_LATE, End.POWER}
         return life.plan.end if is_write and life.writes == life.plan.count else None
 
-    def call_ends_life(self, what: str) -> bool:
+    def call_ends_life(self, what: str, kind: str) -> bool:
         """Count a request of the life that runs, and say whether the life ends at it."""
         life = self.life()
         if life is None:
             return False
         life.calls += 1
-        life.creates += what == "create"
+        counts = what == "create" and self.plan.held_kind in {"", kind}
+        life.creates += counts
         match life.plan.end:
             case End.CALL:
                 return life.calls == life.plan.count
-            case End.HOLD if what == "create" and life.creates == life.plan.count:
+            case End.HOLD if counts and life.creates == life.plan.count:
                 life.on_hold()
                 return False
             case End.CREATE:
-                return what == "create" and life.creates == life.plan.count
+                return counts and life.creates == life.plan.count
             case _:
                 return False
