@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -131,7 +131,7 @@ def task_links(config: Logs, own: Iterable[LogLinkTemplate], facts: TaskFacts) -
     )
 
 
-def pod_links(links: Iterable[LinkTemplate], facts: PodFacts, phase: Phase, *, now: float) -> tuple[LogLink, ...]:
+def pod_links(links: Sequence[LinkTemplate], facts: PodFacts, phase: Phase, *, now: float) -> tuple[LogLink, ...]:
     """
     Give the links that lead somewhere now.
 
@@ -141,6 +141,8 @@ def pod_links(links: Iterable[LinkTemplate], facts: PodFacts, phase: Phase, *, n
         phase: How the attempt stands.
         now: Unix seconds: the end of the log of a Pod that has not ended.
     """
+    if not links:
+        return ()  # it is asked at each look at a Pod
     values = _pod_values(facts, now)
     found: list[LogLink] = []
     for link in links:
