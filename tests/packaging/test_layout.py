@@ -169,6 +169,7 @@ def sleeps(module: Module) -> list[tuple[str, str]]:
 MAY_SLEEP = {
     "tests/unit/engine/test_virtual_time.py",
     "tests/unit/engine/test_watchdog.py",
+    "tests/unit/plugins/webapi/test_sync.py",
     "tests/unit/state/test_sqlite_parts.py",
 }
 

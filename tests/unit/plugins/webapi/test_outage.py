@@ -172,7 +172,7 @@ async def _resolve(bench: Bench, key: str) -> bool:
                 return True
         except (UnavailableError, OSError) as error:
             attempt.errors.append(error)
-        await asyncio.sleep(5.0)
+        await elapse(5.0)
 
 
 async def test_what_nobody_can_know_in_an_outage_is_not_held_against_the_execution() -> None:

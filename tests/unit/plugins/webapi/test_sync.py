@@ -68,7 +68,7 @@ class Patient(Shout):
     @override
     async def do(self, call: SyncCall) -> LiteralMap | None:  # type: ignore[override]
         self.calls.append(call)
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
         return None
 
 

@@ -86,10 +86,10 @@ async def test_a_secret_in_an_error_is_taken_out_and_the_error_means_the_same() 
     async with open_bench() as bench:
 
         async def fail(*_: object, **__: object) -> object:
-            raise UnclearError(f"http://user:{SECRET}@jobs.test answered 500")
+            raise UnclearError(f"http://user:{SECRET}@example.test answered 500")
 
         bench.plugin.ask = fail  # type: ignore[method-assign]
         with pytest.raises(UnclearError) as error:
             await bench.job().start()
 
-    assert str(error.value) == "http://user:***@jobs.test answered 500"
+    assert str(error.value) == "http://user:***@example.test answered 500"
