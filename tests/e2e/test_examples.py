@@ -16,7 +16,8 @@ import pytest
 from tests.e2e.user import BIN, PATIENCE, ROOT, User
 
 EXAMPLES = ROOT / "examples"
-KNOWN = {"flytekit", "job_service", "tour.py"}
+KNOWN = {"flytekit", "job_service", "tour.py", "connectors"}
+"""Connectors are run where their documentation is tested, in tests/sdk."""
 
 
 def test_every_example_is_run_by_a_test() -> None:

@@ -8,9 +8,12 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+BEGIN_SECONDS = 10.0
 
 
 def die_with_us() -> Sequence[str]:
@@ -45,6 +48,20 @@ class Program:
                 env={**os.environ, **self.variables},
                 start_new_session=True,  # a Ctrl-C is the test runner's
             )
+        self._wait_until_it_would_die_with_us()
+
+    def _wait_until_it_would_die_with_us(self) -> None:
+        """Who is killed before ``setpriv`` has done its work leaves the program behind."""
+        assert self.process is not None
+        place, until = Path(f"/proc/{self.process.pid}/cmdline"), time.monotonic() + BEGIN_SECONDS
+        while time.monotonic() < until:
+            try:
+                name = place.read_bytes().partition(b"\0")[0]
+            except OSError:
+                return  # it has ended, or this is no Linux
+            if Path(os.fsdecode(name)).name != "setpriv":
+                return
+            time.sleep(0.001)
 
     def stop(self, *, hard: bool = False) -> None:
         """End it, and wait until it has."""
