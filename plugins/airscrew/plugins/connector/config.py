@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 
 from airscrew.engine.executor import AtMostOnce, Idempotent, StartDeclaration
-from airscrew.idl.errors import UsageError
 from airscrew.idl.wire import WireForm
 from airscrew.plugins.connector.answers import Served
+from airscrew.plugins.settings import read_settings
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,14 +168,7 @@ def read_config(raw: Mapping[str, object]) -> Config:
     Raises:
         UsageError: One line that names what is wrong and where.
     """
-    try:
-        config = msgspec.convert(raw, Config)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"executors.connector: {error}") from error
-    problem = next(_problems(config), None)
-    if problem:
-        raise UsageError(f"executors.connector.{problem}")
-    return config
+    return read_settings("connector", raw, Config, _problems)
 
 
 def start_declaration(config: Config) -> StartDeclaration:

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from airscrew.engine.executor import AtMostOnce, Findable, Idempotent, StartDeclaration
-from airscrew.idl.errors import UsageError
 from airscrew.idl.phase import Phase
 from airscrew.plugins.http_job.paths import JsonPath, parse_path
+from airscrew.plugins.settings import read_settings
 
 DEFAULT_TYPE = "http_job"
 """The task type of tasks that name their service in ``custom.service``."""
@@ -209,14 +209,7 @@ def read_config(raw: Mapping[str, object]) -> Config:
     Raises:
         UsageError: One line that names what is wrong and where.
     """
-    try:
-        config = msgspec.convert(raw, Config)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"executors.http_job: {error}") from error
-    problem = next(_problems(config), None)
-    if problem:
-        raise UsageError(f"executors.http_job.{problem}")
-    return config
+    return read_settings("http_job", raw, Config, _problems)
 
 
 def start_declaration(config: Config) -> StartDeclaration:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from airscrew.idl.errors import UsageError
+from airscrew.plugins.settings import read_settings
 
 INHERITED = (
     "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_*", "TZ", "PATH", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
@@ -59,14 +59,7 @@ def read_config(raw: Mapping[str, object]) -> Config:
     Raises:
         UsageError: One line that names what is wrong and where.
     """
-    try:
-        config = msgspec.convert(raw, Config)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"executors.process: {error}") from error
-    problem = next(_problems(config), None)
-    if problem:
-        raise UsageError(f"executors.process.{problem}")
-    return config
+    return read_settings("process", raw, Config, _problems)
 
 
 def slots(config: Config) -> int:
