@@ -25,7 +25,7 @@ _VISITS = (1, 1, 1, 2, 4, 10)
 """At which visit of a chosen await a life ends."""
 
 
-_OF_MEMBERS = ("/members/", "/sharing.py", "/shards.py")
+_OF_MEMBERS = ("/members/", "/sharing.py", "/shards.py", "/ownership.py")
 
 
 def aim(plan: Plan, random: Random) -> Plan:
@@ -75,7 +75,7 @@ def _bring_near(plan: Plan, site: str, random: Random) -> Plan:
             rates = replace(rates, write_refused=random.choice((0.05, 0.3)))
             outages = outages if random.random() < 0.7 else plan.outages
             return replace(plan, is_locked=True, outages=outages, rates=rates)
-        case "prune.py" | "controller.py" | "commit.py":
+        case "prune.py" | "controller.py" | "commit.py" | "intake.py":
             rates = replace(rates, slow=0.2)
             return replace(plan, rates=rates, prunes=times_in(random, plan.calm_after, 20), eagerness=2.0)
         case "turn.py":
@@ -108,6 +108,10 @@ _CIRCUMSTANCES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("retry",), {"kinds": ("plain",), "eagerness": 2.0, "executions": 14}),
     (("clear_leak",), {"kinds": ("blind",), "eagerness": 4.0}),
     (("_put_under_new_lease",), {"left_over": True}),
+    (("drop",), {"eagerness": 4.0}),
+    (("settle",), {"kinds": ("listed", "keyed")}),
+    (("fetch_inputs",), {"kinds": ("plain", "cached"), "eagerness": 2.0}),
+    (("tell_of_late_start",), {}),
     (("_find", "lookup", "release", "sweep_gone", "watch", "check", "_sweep", "_strays", "acquire"), {}),
 )
 _OFTEN = {function: changes for functions, changes in _CIRCUMSTANCES for function in functions}
@@ -129,6 +133,14 @@ def _bring_nearer(plan: Plan, life: LifePlan, random: Random) -> Plan:
             return replace(plan, lives=(before, life, plan.lives[-1]))
         case "acquire":
             return replace(plan, rates=replace(rates, write_refused=0.8))
+        case "tell_of_late_start":
+            plan = _with_a_late_start(plan, None, random)
+            late = replace(plan.lives[0], site=life.site)  # it tells of its start when it is back
+            return replace(plan, lives=(late, *plan.lives[1:]), rates=replace(plan.rates, write_refused=0.2))
+        case "settle":
+            return replace(plan, rates=replace(rates, write_refused=0.2, write_lost=0.1))
+        case "drop":
+            return replace(plan, prunes=times_in(random, plan.calm_after, 60), rates=replace(rates, slow=0.4))
         case "clear_leak":
             return replace(plan, rates=replace(rates, service=0.4))
         case "watch":
@@ -171,4 +183,5 @@ def plan_of(seed: int) -> Plan:
     if members.random() < SHARED_SHARE:
         plan = share(plan, members)
     plan = aim(plan, Random(f"{seed} sites"))
-    return replace(plan, quotas=draw_quotas(plan, Random(f"{seed} quotas")))
+    is_about_quotas = any("/quotas/" in site for site in plan.sites)
+    return replace(plan, quotas=draw_quotas(plan, Random(f"{seed} quotas"), always=is_about_quotas))

@@ -267,11 +267,11 @@ _SETS: tuple[dict[str, Quota], ...] = (
 )
 
 
-def draw_quotas(plan: Plan, random: Random) -> dict[str, Quota]:
-    """Draw which quotas are set; none in most runs, and in few of those that are about starts that come late."""
+def draw_quotas(plan: Plan, random: Random, *, always: bool) -> dict[str, Quota]:
+    """Draw which quotas are set; if not always, in few runs, and in fewer of those about starts that come late."""
     is_about_starts = any(life.end is End.HOLD for lives in (plan.lives, *plan.others) for life in lives)
     share = BOUND_SHARE / 4 if is_about_starts else BOUND_SHARE
-    return random.choice(_SETS) if random.random() < share else {}
+    return random.choice(_SETS) if always or random.random() < share else {}
 
 
 def draw_plan(random: Random) -> Plan:

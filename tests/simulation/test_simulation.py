@@ -15,7 +15,7 @@ import pytest
 from tests.simulation.__main__ import replay
 from tests.simulation.aims import plan_of
 from tests.simulation.campaign import CHUNK, ENOUGH, Tally, run_chosen, run_chunk
-from tests.simulation.crash_sites import BEYOND, ROOT, SIMULATED, await_sites, reason_beyond, simulated_sites
+from tests.simulation.crash_sites import BEYOND, OUTSIDE, ROOT, await_sites, reason_beyond, simulated_sites
 from tests.simulation.disk import Disk
 from tests.simulation.run import simulate
 
@@ -68,10 +68,11 @@ def test_engines_share_a_store_and_shards_change_hands_by_choice_and_by_take_ove
 
 
 def test_every_await_that_no_simulation_comes_to_is_still_there() -> None:
-    sites = [site for site in await_sites().values() if site.place.startswith(SIMULATED)]
+    sites = [site for site in await_sites().values() if not site.place.startswith(OUTSIDE)]
 
     assert {reason_beyond(site) for site in sites} - {None} == set(BEYOND)
     assert len(simulated_sites()) > 10 * len(BEYOND)
+    assert all((ROOT / name).exists() for name in OUTSIDE), "a module that is not there any more"
 
 
 def test_seeds_are_chosen_for_awaits_where_few_lives_have_ended() -> None:
