@@ -59,7 +59,7 @@ OUTSIDE = (
         )
     ),
 )
-"""What no simulation runs: it talks to files, sockets, threads, other stores or people, and has tests on the real ones."""
+"""What no simulation runs: it talks to files, sockets, threads, other stores or people, and is tested on those."""
 
 _THREADS = "on a loop and a thread of its own, which tests/unit/engine/test_host.py and the faults have for real"
 _MIXED = "only where one engine would have a store for itself that others share, which is not simulated"
