@@ -59,11 +59,13 @@ async def ensure_engine(app: App, settings: EngineSettings) -> None:
             env=dict(app.environment),
         )
     deadline = asyncio.get_running_loop().time() + START_SECONDS
-    while await served_by(settings) is None:
-        if process.poll() is not None or asyncio.get_running_loop().time() > deadline:
-            raise ApiError("unavailable", f"the engine in the background does not answer: {_last(log, begin)}")
-        await asyncio.sleep(_STEP_SECONDS)
-    process.returncode = 0  # nobody waits for it: it outlives us
+    try:
+        while await served_by(settings) is None:
+            if process.poll() is not None or asyncio.get_running_loop().time() > deadline:
+                raise ApiError("unavailable", f"the engine in the background does not answer: {_last(log, begin)}")
+            await asyncio.sleep(_STEP_SECONDS)
+    finally:
+        process.returncode = process.poll() or 0  # nobody waits for it: it outlives us, whatever came of this
 
 
 def _last(log: Path, begin: int) -> str:
