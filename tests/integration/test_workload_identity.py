@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from tests.support.object_stores import KEY_ID, SECRET, ObjectStore
 from tests.support.pki import Authority
+from typing_extensions import override
 
 from airscrew.engine.data.errors import StorageDeniedError
 from airscrew.engine.data.storage import Storage
@@ -76,7 +77,8 @@ def serving(exchange: Exchange, authority: Authority | None = None) -> Iterator[
 
         do_POST = do_GET  # noqa: N815 - as the library calls it
 
-        def log_message(self, *_: object) -> None:
+        @override
+        def log_message(self, format: str, *args: object) -> None:
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
