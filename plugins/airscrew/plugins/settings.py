@@ -32,7 +32,8 @@ def read_settings(
     try:
         config = msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"executors.{executor}: {error}") from error
+        problem, _, path = str(error).partition(" - at `$")
+        raise UsageError(f"executors.{executor}{path.rstrip('`')}: {problem}") from None
     for problem in problems(config):
         raise UsageError(f"executors.{executor}.{problem}")
     return config

@@ -4,13 +4,13 @@ What operators decide of tasks as objects of a cluster: ``executors.<id>`` of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
-from airscrew.idl.errors import UsageError
 from airscrew.plugins.kubernetes.api.connection import ClusterConfig
+from airscrew.plugins.settings import read_settings
 
 
 class FrameworkConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,16 +65,16 @@ def read_config(executor: str, config: Mapping[str, object]) -> tuple[FrameworkC
         UsageError: Names the key.
     """
     own = {name: value for name, value in config.items() if name in FrameworkConfig.__struct_fields__}
-    try:
-        read = msgspec.convert(own, FrameworkConfig, strict=True)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"executors.{executor}: {error}") from error
-    if read.period <= 0 or read.settle < 0 or read.cache_size < 1 or read.concurrency < 0:
-        raise UsageError(
-            f"executors.{executor}: period and cache_size must be above 0, settle and concurrency 0 or more"
-        )
-    if read.retain_seconds < 0 or read.retain_count < 0:
-        raise UsageError(f"executors.{executor}: retain_seconds and retain_count must be 0 or more")
-    if read.retain_count and not read.retain_seconds:
-        raise UsageError(f"executors.{executor}: retain_count needs retain_seconds: say how long they stay at most")
+    read = read_settings(executor, own, FrameworkConfig, _problems)
     return read, {name: value for name, value in config.items() if name not in own}
+
+
+def _problems(config: FrameworkConfig) -> Iterator[str]:
+    for name in ("period", "cache_size"):
+        if getattr(config, name) <= 0:
+            yield f"{name}: is {getattr(config, name):g}: use more than 0"
+    for name in ("settle", "concurrency", "retain_seconds", "retain_count"):
+        if getattr(config, name) < 0:
+            yield f"{name}: is {getattr(config, name):g}: use 0 or more"
+    if config.retain_count and not config.retain_seconds:
+        yield "retain_count: needs retain_seconds: say how long they stay at most"

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from airscrew.idl.errors import UsageError
 from airscrew.idl.quantity import read_quantity
 from airscrew.plugins.kubernetes.pod.tree import Tree
+from airscrew.plugins.settings import read_settings
 
 SAFE_TO_EVICT = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 
@@ -292,14 +292,7 @@ def read_config(raw: Mapping[str, object]) -> PodConfig:
     Raises:
         UsageError: One line that names the key and what is wrong with it.
     """
-    try:
-        config = msgspec.convert(raw, PodConfig)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$")
-        raise UsageError(f"executors.pod{path.rstrip('`')}: {problem}") from None
-    for found in _problems(config):
-        raise UsageError(f"executors.pod.{found}")
-    return config
+    return read_settings("pod", raw, PodConfig, _problems)
 
 
 def is_secret_name(text: str) -> bool:
