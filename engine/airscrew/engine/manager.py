@@ -207,7 +207,9 @@ def find_executors(settings: EngineSettings, *, is_serving: bool) -> Registry:
     strange = [f"{name!r}{nearest(name, installed)}" for name in bound if name not in installed]
     if strange:
         raise UsageError(f"quotas name executors that are not installed: {', '.join(strange)}")
+    wanted = {*settings.executors, *(enabled or ())}
     disabled = {one.id for one in candidates if enabled is not None and one.id not in enabled}
+    disabled |= {one.id for one in candidates if one.needs_config and one.id not in wanted}
     # Tasks with a container run as Pods where there is a cluster to run them, and else as processes of this machine.
     wants_pods = POD_EXECUTOR in settings.executors or POD_EXECUTOR in (enabled or ())
     if not wants_pods:

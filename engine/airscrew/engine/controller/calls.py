@@ -22,7 +22,7 @@ from airscrew.engine.controller.host import Host
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ownership import UNCERTAIN_SECONDS, Ownership, SoleOwner
 from airscrew.engine.controller.ports import ChildKeeper, DataPlane, TaskCache, place_of
-from airscrew.engine.controller.preparation import fetch_inputs, own_message
+from airscrew.engine.controller.preparation import fetch_inputs
 from airscrew.engine.controller.redaction import redacted
 from airscrew.engine.errors import (
     CorruptStateError,
@@ -44,6 +44,7 @@ from airscrew.engine.executor import (
     StillThere,
     TaskContext,
 )
+from airscrew.engine.executor.messages import own_message
 from airscrew.engine.machine import (
     AskNeeds,
     CacheHeld,

@@ -80,6 +80,8 @@ class Executor(ABC, Generic[StateT]):
         name_max_length: How long a name derived for its objects may be, at least 8.
         custom_message: A protobuf message class, msgspec Struct or dataclass that ``template.custom`` is decoded into
             before ``start_task``; found in ``context.message``. None leaves ``template.custom`` as plain JSON.
+        needs_config: Whether it is of no use without a part of the configuration of its own: it is then enabled only by
+            one (``executors.<id>``), or by its name in ``enabled_executors``.
         concurrency: How many executions may be live in the outside system at once from this process; None for no
             limit.
         outside: Where its jobs run, for the account of where time goes: ``kubernetes`` or ``external``.
@@ -99,6 +101,7 @@ class Executor(ABC, Generic[StateT]):
     takes_containers: ClassVar[bool] = False
     name_max_length: ClassVar[int] = 50
     custom_message: ClassVar[type[object] | None] = None
+    needs_config: ClassVar[bool] = False
     concurrency: int | None = None
     outside: ClassVar[str] = "external"
     cluster_rights: ClassVar[tuple[ClusterRight, ...]] = ()

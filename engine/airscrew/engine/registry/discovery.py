@@ -42,7 +42,8 @@ def _load(point: EntryPoint, version: str) -> Candidate:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module concerns that plugin alone
         return Candidate(id=point.name, origin=point.value, version=version, problem=_one_line(error))
     if is_executor_class(loaded):
-        return Candidate(id=point.name, origin=point.value, version=version, make=loaded)
+        needs_config = loaded.needs_config
+        return Candidate(id=point.name, origin=point.value, version=version, make=loaded, needs_config=needs_config)
     return Candidate(id=point.name, origin=point.value, version=version, problem=f"{point.value} is no Executor class")
 
 

@@ -38,6 +38,7 @@ class Candidate:
         make: Makes the instance.
         problem: Why it cannot be used, in one line; empty when it can.
         enabled: Whether the configuration wants it.
+        needs_config: Whether it is enabled only by a part of the configuration of its own; see ``Executor``.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Candidate:
     make: Callable[[], AnyExecutor] | None = None
     problem: str = ""
     enabled: bool = True
+    needs_config: bool = False
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
@@ -28,6 +28,7 @@ from airscrew.engine.executor import (
     TaskContext,
     TaskStatus,
 )
+from airscrew.engine.executor.messages import own_message
 from airscrew.engine.testing.calls import call, decode_state, encode_state
 from airscrew.engine.testing.data import MemoryData
 from airscrew.engine.testing.errors import ConformanceError, expect
@@ -150,7 +151,7 @@ class Attempt(Generic[StateT]):
 
     async def requirements(self) -> ResourceRequirements | None:
         """Call ``resource_requirements`` once."""
-        return await call(self.host.executor.resource_requirements, self.context(), self.template)
+        return await call(self.host.executor.resource_requirements, self._context_with_message(), self.template)
 
     async def start(self) -> TaskStatus[StateT] | NotStarted:
         """
@@ -170,7 +171,7 @@ class Attempt(Generic[StateT]):
         self.was_woken.clear()
         executor = self.host.executor
         async with asyncio.timeout(executor.start_timeout):
-            return await call(executor.start_task, self.context(), self.template)
+            return await call(executor.start_task, self._context_with_message(), self.template)
 
     async def start_resolved(self, *, unknown: bool = False) -> TaskStatus[StateT]:
         """
@@ -346,6 +347,10 @@ class Attempt(Generic[StateT]):
     async def _limited(self, answer: Coroutine[object, object, T]) -> T:
         async with asyncio.timeout(self.host.executor.call_timeout):
             return await answer
+
+    def _context_with_message(self) -> TaskContext[StateT]:
+        """Make the context of a call that is also given the template, and what the task says in its own message."""
+        return replace(self.context(), message=own_message(self.template, self.host.executor))
 
     def _interval(self, status: TaskStatus[StateT]) -> float:
         return self.host.executor.check_interval if status.check_after is None else status.check_after
