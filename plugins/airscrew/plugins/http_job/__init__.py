@@ -10,6 +10,6 @@ from __future__ import annotations
 
 from airscrew.plugins.http_job.executor import HttpJobExecutor
 from airscrew.plugins.http_job.state import HttpJobState
-from airscrew.plugins.http_job.transport import Reply, Transport
+from airscrew.plugins.http_transport import Reply, Transport
 
 __all__ = ["HttpJobExecutor", "HttpJobState", "Reply", "Transport"]

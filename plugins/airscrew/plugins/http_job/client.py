@@ -24,7 +24,7 @@ from airscrew.plugins.http_job.replies import (
     read_one,
     read_stopped,
 )
-from airscrew.plugins.http_job.transport import HttpReply, Reply, Transport
+from airscrew.plugins.http_transport import HttpReply, Reply, Transport
 from airscrew.plugins.webapi import Vault
 
 AUTH = "auth"

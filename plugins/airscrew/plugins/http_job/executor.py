@@ -17,7 +17,7 @@ from airscrew.plugins.http_job.plugin import HttpJobPlugin
 from airscrew.plugins.http_job.replies import JobView
 from airscrew.plugins.http_job.request import service_name
 from airscrew.plugins.http_job.state import HttpJobState
-from airscrew.plugins.http_job.transport import AiohttpTransport, Transport
+from airscrew.plugins.http_transport import AiohttpTransport, Transport
 from airscrew.plugins.webapi import ProvidersExecutor
 
 

@@ -17,7 +17,7 @@ from airscrew.plugins.http_job.outputs import output_types
 from airscrew.plugins.http_job.replies import JobView
 from airscrew.plugins.http_job.request import build_body
 from airscrew.plugins.http_job.state import HttpJobState
-from airscrew.plugins.http_job.transport import Transport
+from airscrew.plugins.http_transport import Transport
 from airscrew.plugins.webapi import Created, Limits, Listed, Opening, Prepared, SecretRef, WebApiPlugin
 
 Context = TaskContext[HttpJobState]

@@ -16,7 +16,7 @@ from typing import cast
 
 from airscrew.plugins.http_job.config import KEY_ID, Listing, Service
 from airscrew.plugins.http_job.paths import look_up, text_at
-from airscrew.plugins.http_job.transport import Reply
+from airscrew.plugins.http_transport import Reply
 from airscrew.plugins.webapi import DeniedError, ThrottledError, UnclearError, http_error
 
 _SHOWN = 200

@@ -16,7 +16,7 @@ from airscrew.plugins.webapi.plugin import StateT
 
 
 def _uri(context: TaskContext[StateT], executor_id: str) -> str:
-    return f"{context.locations.raw_output_prefix}/{executor_id}.json"
+    return f"{context.locations.output_prefix}/{executor_id}.json"  # not among the blobs: a job may overwrite those
 
 
 async def write_note(context: TaskContext[StateT], executor_id: str, draft: StateT) -> None:

@@ -18,7 +18,7 @@ from airscrew.plugins.http_job.replies import (
     read_stopped,
     retry_after,
 )
-from airscrew.plugins.http_job.transport import HttpReply
+from airscrew.plugins.http_transport import HttpReply
 from airscrew.plugins.webapi import ProviderError, ThrottledError
 from airscrew.plugins.webapi.verdicts import start_result
 

@@ -1,5 +1,5 @@
 """
-How a request gets to a service, and the one implementation of it that uses the network.
+How a request gets to an HTTP service, and the one implementation of it that uses the network.
 
 What went wrong is told by the built-in error classes, for the difference decides whether a job may exist:
 ``ConnectionRefusedError`` when certainly nothing was sent, ``TimeoutError`` or another ``OSError`` when nobody knows.
@@ -90,7 +90,7 @@ class AiohttpTransport(Transport):
         try:
             import aiohttp
         except ImportError as error:
-            raise ExecutorError("the executor http_job needs aiohttp: pip install 'airscrew[http]'") from error
+            raise ExecutorError("jobs of HTTP services need aiohttp: pip install 'airscrew[http]'") from error
         return cls(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True))
 
     @override
