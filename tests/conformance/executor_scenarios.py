@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.support.fake_qubole import FakeQubole
 from tests.support.literal_maps import literals
+from tests.unit.plugins.qubole.qubole_kit import CONFIG, SECRETS, TOKEN, hive_task
 from tests.unit.plugins.webapi.webapi_kit import ServiceExecutor
 from typing_extensions import override
 
@@ -28,6 +30,7 @@ from airscrew.idl.template import make_template
 from airscrew.plugins.echo import EchoExecutor
 from airscrew.plugins.http_job import HttpJobExecutor
 from airscrew.plugins.noop import NoopExecutor
+from airscrew.plugins.qubole import QuboleExecutor
 from airscrew.plugins.sleep import SleepExecutor
 from airscrew.plugins.webapi import Limits, SyncCall, SyncExecutor
 
@@ -304,3 +307,68 @@ class HttpJobScenarios(Scenarios):
     def allowed_calls_per_hour(self, jobs: int) -> int:
         period, batch = 5, 50
         return 3600 // period * -(-jobs // batch)
+
+
+@dataclass
+class QuboleScenarios(Scenarios):
+    """Hive commands of a fake Qubole."""
+
+    service: FakeQubole = field(init=False)
+    config: Mapping[str, object] = field(default_factory=lambda: dict(CONFIG))
+    secrets: Mapping[str, str] = field(default_factory=lambda: dict(SECRETS))
+
+    def __post_init__(self) -> None:
+        self.service = FakeQubole(clock=LoopClock(), token=TOKEN, slow_seconds=45.0)
+
+    def make_executor(self) -> Executor[Any]:
+        return QuboleExecutor(lambda: self.service)
+
+    @override
+    def succeeding(self) -> Job:
+        return Job(hive_task("select sleep(20)"))
+
+    @override
+    def failing(self) -> Job:
+        return Job(hive_task("select sleep(5) from no_such_table"))
+
+    @override
+    def endless(self) -> Job:
+        return Job(hive_task("select sleep(1000000)"))
+
+    @override
+    def refused(self) -> Job:
+        return Job(hive_task(""))
+
+    @override
+    async def live(self, key: str) -> int:
+        return self.service.live(key)
+
+    @override
+    async def created(self, key: str) -> int:
+        return self.service.created[key]
+
+    @override
+    async def delete_externally(self, key: str) -> None:
+        self.service.forget(key)
+
+    @override
+    def spoil_start(self, fault: Fault) -> None:
+        if fault is Fault.TWICE:
+            raise NotApplicable("Qubole has no keys: it makes two commands of a request that is delivered twice")
+        self.service.inject(fault, methods={"POST"})
+
+    @override
+    def spoil_reads(self, fault: Fault) -> None:
+        self.service.inject(fault, times=1_000_000, methods={"GET"})
+
+    @override
+    def heal(self) -> None:
+        self.service.heal()
+
+    @override
+    def calls(self) -> int:
+        return self.service.requests()
+
+    @override
+    def allowed_calls_per_hour(self, jobs: int) -> int:
+        return 3600 // 9 * jobs

@@ -14,6 +14,7 @@ from tests.conformance.executor_scenarios import (
     HttpJobScenarios,
     InstantEchoScenarios,
     NoopScenarios,
+    QuboleScenarios,
     SleepScenarios,
     SyncScenarios,
     WebApiScenarios,
@@ -37,6 +38,7 @@ EXECUTORS: dict[str, Callable[[], Any]] = {
     "webapi-findable": partial(WebApiScenarios, start=Findable(settle=45.0)),
     "webapi-at_most_once": partial(WebApiScenarios, start=AtMostOnce()),
     "sync": SyncScenarios,
+    "qubole": QuboleScenarios,
     "http_job-at_most_once": partial(HttpJobScenarios, start={"how": "at_most_once"}, idempotent=False),
 }
 
