@@ -29,6 +29,7 @@ pytest_plugins = [
     "tests.support.cluster_images",
     "tests.support.docker",
     "tests.support.object_stores",
+    "tests.support.reached",
 ]
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
