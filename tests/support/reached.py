@@ -73,7 +73,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 def pytest_configure(config: pytest.Config) -> None:
     marks = (
-        "reaches(system, *, how, by, checked, patch): which outside system is talked to, and how; inner ones add",
+        "reaches(system, *, how, by, checked, patch, limits): which outside system is talked to, and how; inner ones "
+        "add; limits says for each case what cannot be had",
         "shows(*cases, limit=...): which cases the test shows; with a limit, what cannot be had",
     )
     for each in marks:
@@ -99,9 +100,11 @@ def lines_of(item: pytest.Item, *, passed: bool) -> Iterator[Line]:
     for mark in reversed(list(item.iter_markers("reaches"))):  # the innermost has the last word
         told |= {"system": mark.args[0]} if mark.args else {}
         told |= mark.kwargs
+    limits = told.pop("limits", {})
     for mark in item.iter_markers("shows"):
         for case in mark.args:
-            line = Line(**told, **mark.kwargs, case=case, test=item.nodeid, passed=passed)
+            limit = {"limit": limits.get(case, "")} | mark.kwargs
+            line = Line(**told, **limit, case=case, test=item.nodeid, passed=passed)
             if line.case not in CASES:
                 raise ValueError(f"there is no case {line.case!r}: there are {', '.join(CASES)}")
             if line.how not in HOWS:

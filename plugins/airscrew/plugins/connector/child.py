@@ -1,5 +1,5 @@
 """
-The process that connectors of an SDK live in: ``python -m airscrew.plugins.connector.child``.
+The process that connectors of an SDK live in, by whatever interpreter has that SDK: it MUST import nothing of ours.
 
 It speaks the same services as a remote one, on a Unix socket that only we may open and only with our token. Its orders
 come as one line of JSON on standard input; when that closes, its parent is gone, and so is it.

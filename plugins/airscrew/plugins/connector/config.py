@@ -40,17 +40,20 @@ class Tls(Part, frozen=True, kw_only=True):
 
 class InProcess(Part, frozen=True, kw_only=True):
     """
-    Connectors of an SDK that is installed beside us, in a process that we start.
+    Connectors of an SDK in a process that we start.
 
     Attributes:
         sdk: ``flytekit`` or ``flyte``.
         modules: What is imported, so that it registers its connectors, besides the installed plugins.
         path: Folders that are looked through for them.
+        python: The interpreter to run them, of an environment of their own, say; ours when empty. Nothing of us need
+            be installed there.
     """
 
     sdk: Literal["flytekit", "flyte"] = "flytekit"
     modules: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+    python: str = ""
 
 
 class ConnectionPart(Part, frozen=True, kw_only=True):

@@ -26,6 +26,9 @@ from airscrew.plugins.connector.config import InProcess, Service
 READY_SECONDS = 120.0
 FIRST_WAIT_SECONDS = 40.0
 LONGEST_PAUSE = 30.0
+_BEGIN = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__')"
+"""Runs the child by its path, without its folder among those that modules are imported from."""
+
 _SHOWN = 300
 _TAIL = 4096
 
@@ -97,7 +100,7 @@ class ConnectorProcess:
             try:
                 lived = await self._live()
             except OSError as error:
-                self.problem, lived = f"it cannot be started: {error.strerror}", False
+                self.problem, lived = f"{error.filename} cannot be started: {error.strerror}", False
             self._ready.set()  # whoever waited for the first start need not wait for the next
             assert self.started >= before
             pause = 0.5 if lived else min(pause * 2, LONGEST_PAUSE)
@@ -107,9 +110,7 @@ class ConnectorProcess:
         """Be one process from its start to its end; tells whether it served."""
         with self._open_log() as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "airscrew.plugins.connector.child",
+                *self._command(),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=log or DEVNULL,
@@ -127,6 +128,10 @@ class ConnectorProcess:
                 await asyncio.shield(process.wait())
         self.problem = f"its process ended with code {process.returncode}{self._last_words()}"
         return served
+
+    def _command(self) -> tuple[str, ...]:
+        """Another interpreter may know nothing of us: the child is a file that needs its SDK and gRPC alone."""
+        return (self._orders.python or sys.executable, "-c", _BEGIN, str(Path(__file__).with_name("child.py")))
 
     async def _serve(self, process: Process) -> bool:
         assert process.stdin is not None

@@ -1,0 +1,109 @@
+"""
+The vendors' services, and one server of the stock connectors that is told to talk to them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.stock.environments import python_of, templates_of
+from tests.stock.vendor import Vendor
+from tests.stock.vendors.hook import Hook
+from tests.stock.vendors.openai import OpenAi
+from tests.support.programs import die_with_us
+
+from airscrew.idl.template import TaskTemplate
+from airscrew.plugins import connector
+
+CHILD = Path(connector.__file__).with_name("child.py")
+VENDORS: dict[str, type[Vendor]] = {"hook": Hook, "openai": OpenAi}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stock:
+    """
+    Stock connectors at work.
+
+    Attributes:
+        service: The configuration of the executor's service.
+        templates: Tasks for them.
+        vendors: What they talk to.
+        log: What their process says.
+    """
+
+    service: dict[str, object]
+    templates: dict[str, TaskTemplate]
+    vendors: dict[str, Vendor]
+    log: Path
+
+
+@pytest.fixture(scope="session")
+def vendors() -> Iterator[dict[str, Vendor]]:
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(make()) for name, make in VENDORS.items()}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_vendors(request: pytest.FixtureRequest) -> None:
+    if "stock" in request.fixturenames:
+        for each in request.getfixturevalue("vendors").values():
+            each.reset()
+
+
+@pytest.fixture(scope="session")
+def stock(vendors: dict[str, Vendor], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stock]:
+    """flytekit's connectors, in the environment that has their packages."""
+    variables = {name: value for each in vendors.values() for name, value in each.variables().items()}
+    folder, templates = tmp_path_factory.mktemp("stock"), templates_of("flytekit")
+    with serving("flytekit", "flytekit", folder, variables) as service:
+        yield Stock(service=service, templates=templates, vendors=vendors, log=folder / "log")
+
+
+@contextmanager
+def serving(
+    environment: str, sdk: str, folder: Path, variables: dict[str, str], modules: list[str] | None = None
+) -> Iterator[dict[str, object]]:
+    """
+    Run the executor's own process of connectors for many tests, and say how it is reached.
+
+    It takes many seconds to import what the vendors ship; a test that wants a process of its own configures one.
+    """
+    token = secrets.token_urlsafe(16)
+    (folder / "token").write_text(token)
+    with tempfile.TemporaryDirectory(prefix="stock-", dir="/tmp") as short, (folder / "log").open("wb") as log:
+        orders = {"token": token, "socket": f"{short}/s", "sdk": sdk, "modules": modules or [], "path": []}
+        process = subprocess.Popen(
+            [*die_with_us(), str(python_of(environment)), "-P", str(CHILD)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=folder,
+            env={**os.environ, "HOME": str(folder), "TMPDIR": str(folder), **variables},
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(msgspec.json.encode(orders) + b"\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == b"ready\n", (folder / "log").read_text()[-3000:]
+            yield {
+                "endpoint": f"unix:{short}/s",
+                "token_file": str(folder / "token"),
+                "protocol": "flyte2" if sdk == "flyte" else "flyte1",
+                "interval": 0.2,
+                "timeout": 5.0,
+            }
+        finally:
+            process.stdin.close()
+            process.kill()
+            process.wait(timeout=10)
+            process.stdout.close()

@@ -1,0 +1,77 @@
+"""
+The outside systems that stock connectors make jobs at, each with what is peculiar to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+RAISES = (
+    "the connector raises at it, so that it looks like an outage: told as the reason, and the job is looked at again"
+)
+BLAMES = "the connector calls every failure the user's"
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """
+    One system.
+
+    Attributes:
+        name: What the table calls it.
+        task: The template.
+        vendor: Its service.
+        by: The package with its connector.
+        checked: What its requests are checked against.
+        inputs: Of the task.
+        outputs: Of a job that succeeds.
+        user_words: What a failure by the author's fault says.
+        system_words: The same for one by the vendor's.
+        system_is_retried: Whether that is told as such: RETRYABLE.
+        jobs_of_a_lost_reply: How many jobs one create leaves whose answer is lost.
+        knows_a_lost_reply: Whether the connector comes to know its job nevertheless.
+        limits: For each case what cannot be had.
+    """
+
+    name: str
+    task: str
+    vendor: str
+    by: str
+    checked: str = "unchecked"
+    inputs: Mapping[str, object] = field(default_factory=dict[str, object])
+    outputs: Mapping[str, object] = field(default_factory=dict[str, object])
+    user_words: str
+    system_words: str
+    system_is_retried: bool = False
+    jobs_of_a_lost_reply: int = 1
+    knows_a_lost_reply: bool = False
+    limits: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def parameter(self) -> object:
+        """Make a parameter of tests, with its marks."""
+        marks = pytest.mark.reaches(self.name, how="stock", by=self.by, checked=self.checked, limits=dict(self.limits))
+        return pytest.param(self, id=self.name, marks=marks)
+
+
+OPENAI = System(
+    name="openai-batch",
+    task="openai-batch",
+    vendor="openai",
+    by="flytekitplugins-openai",
+    checked="unchecked; made by OpenAI's own client",
+    inputs={"input_file_id": "file-1"},
+    user_words="line 3 is no request",
+    system_words="the machines are away",
+    jobs_of_a_lost_reply=2,
+    knows_a_lost_reply=True,
+    limits={
+        "system failure": BLAMES,
+        "garbage": RAISES,
+        "lost reply": "OpenAI's client sends it again by itself: two batches of one attempt, the first known to nobody",
+    },
+)
+
+SYSTEMS = (OPENAI,)
