@@ -5,6 +5,7 @@ Run seeds, or tell the story of one.
     python -m tests.simulation 1124 --about e0-listed     the lines about one execution
     python -m tests.simulation 7 --without "compare on write"
     python -m tests.simulation --seeds 20000              many seeds on all cores
+    python -m tests.simulation --cast providers --seeds 4000    the WebAPI framework in the place of bare executors
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ import sys
 from contextlib import nullcontext
 
 from tests.simulation.campaign import run_campaign, run_chosen, summary, write_report
+from tests.simulation.casts import CASTS, ENGINE, Cast
 from tests.simulation.mutations import MUTATIONS, without
 from tests.simulation.run import simulate
 
 SHOWN = 20
 
 
-def tell(seed: int, about: str, step: str) -> int:
+def tell(seed: int, about: str, step: str, cast: Cast) -> int:
     """Tell the story of a seed."""
     with without(step) if step else nullcontext():
-        outcome = simulate(seed, told=True, about=about)
+        outcome = simulate(seed, told=True, about=about, cast=cast)
     print(outcome.story)
     faults = ", ".join(f"{kind} {count}" for kind, count in sorted(outcome.faults.items()))
     print(f"\nseed {seed}: {outcome.executions} executions, {outcome.lives} lives, {outcome.callbacks} callbacks")
@@ -33,21 +35,22 @@ def tell(seed: int, about: str, step: str) -> int:
     return 1 if outcome.violations else 0
 
 
-def run_many(first: int, count: int, chosen: int, jobs: int) -> int:
+def run_many(first: int, count: int, chosen: int, jobs: int, cast: Cast) -> int:
     """Run many seeds, and then some that are chosen for awaits where few lives have ended."""
-    tally = run_campaign(first, count, jobs)
+    tally = run_campaign(first, count, jobs, cast=cast)
     if not tally.violated:
         run_chosen(first + count, chosen, tally, jobs)
     print(summary(tally))
     print(f"  report: {write_report(tally, first)}")
     for seed, violations in sorted(tally.violated.items())[:SHOWN]:
-        print(f"VIOLATED  seed {seed}: {violations[0]}\n          replay: {replay(seed)}")
+        print(f"VIOLATED  seed {seed}: {violations[0]}\n          replay: {replay(seed, cast)}")
     return 1 if tally.violated else 0
 
 
-def replay(seed: int) -> str:
+def replay(seed: int, cast: Cast = ENGINE) -> str:
     """Return the command that tells the story of a seed."""
-    return f".venv/bin/python -m tests.simulation {seed}"
+    whose = "" if cast is ENGINE else f" --cast {cast.name}"
+    return f".venv/bin/python -m tests.simulation {seed}{whose}"
 
 
 def main() -> int:
@@ -60,11 +63,13 @@ def main() -> int:
     parser.add_argument("--chosen", type=int, help="how many more for rare awaits at most; as many again if left out")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first of them")
     parser.add_argument("--jobs", type=int, default=0, help="processes; 0 for one a core")
+    parser.add_argument("--cast", default=ENGINE.name, choices=CASTS, help="which executors; engine if left out")
     chosen = parser.parse_args()
+    cast = CASTS[chosen.cast]
     if chosen.seed is not None:
-        return tell(chosen.seed, chosen.about, chosen.without)
+        return tell(chosen.seed, chosen.about, chosen.without, cast)
     more = chosen.seeds if chosen.chosen is None else chosen.chosen
-    return run_many(chosen.first, chosen.seeds, more, chosen.jobs)
+    return run_many(chosen.first, chosen.seeds, more, chosen.jobs, cast)
 
 
 if __name__ == "__main__":

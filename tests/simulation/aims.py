@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from tests.simulation.crash_sites import await_sites, simulated_sites
+from tests.simulation.crash_sites import FRAMEWORKS, await_sites, simulated_sites
 from tests.simulation.plan import (
     LEASE_SECONDS,
     SHARED_SHARE,
@@ -185,3 +185,31 @@ def plan_of(seed: int) -> Plan:
     plan = aim(plan, Random(f"{seed} sites"))
     is_about_quotas = any("/quotas/" in site for site in plan.sites)
     return replace(plan, quotas=draw_quotas(plan, Random(f"{seed} quotas"), always=is_about_quotas))
+
+
+def plan_of_providers(seed: int) -> Plan:
+    """Draw the plan of a seed of providers: their outages are longer, and lives end at the framework's awaits."""
+    plan, random = draw_plan(Random(f"{seed} plan")), Random(f"{seed} providers")
+    if random.random() < SHARED_SHARE:
+        plan = share(plan, random)
+    lives = [_ended_at_a_request(life, plan.calm_after, random) for life in plan.lives[:-1]]
+    plan = replace(plan, lives=(*lives, plan.lives[-1]), kinds=("keyed", "listed", "blind", "cached"))
+    if random.random() < 0.1:
+        begin = random.uniform(5.0, plan.calm_after)
+        plan = replace(plan, service_outages=((begin, begin + _LONG_OUTAGE),), calm_after=begin + _LONG_OUTAGE)
+    return replace(plan, quotas=draw_quotas(plan, Random(f"{seed} quotas"), always=False))
+
+
+_LONG_OUTAGE = 1800.0
+
+
+def _ended_at_a_request(life: LifePlan, calm_after: float, random: Random) -> LifePlan:
+    if life.leaves or random.random() < 0.15:
+        return life
+    return replace(
+        life,
+        end=random.choice((End.SITE, End.SITE, End.WAIT)),
+        site=random.choice(simulated_sites(FRAMEWORKS)),
+        count=random.choice(_VISITS),
+        seconds=random.uniform(5.0, calm_after),
+    )

@@ -12,9 +12,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from tests.simulation.aims import plan_of
+from tests.simulation.casts import CASTS, ENGINE, Cast
 from tests.simulation.crash_sites import BEYOND, ROOT, crashes_by_site
 from tests.simulation.run import simulate
 
@@ -32,6 +33,7 @@ class Tally:
     What came of some seeds.
 
     Attributes:
+        cast: Who played.
         seeds: How many.
         violated: What was violated, by seed.
         faults: By kind.
@@ -41,6 +43,7 @@ class Tally:
         chosen: How many of the seeds were run because they aim at awaits where few lives had ended.
     """
 
+    cast: Cast = ENGINE
     seeds: int = 0
     chosen: int = 0
     violated: dict[int, tuple[str, ...]] = field(default_factory=dict)
@@ -60,11 +63,11 @@ class Tally:
             self.per_seed.setdefault(name, Counter()).update(counts)
 
 
-def run_chunk(seeds: Sequence[int]) -> Tally:
+def run_chunk(seeds: Sequence[int], cast: str = ENGINE.name) -> Tally:
     """Run some seeds, one after the other."""
-    tally = Tally()
+    tally = Tally(CASTS[cast])
     for seed in seeds:
-        outcome = simulate(seed)
+        outcome = simulate(seed, cast=tally.cast)
         tally.seeds += 1
         if outcome.violations:
             tally.violated[seed] = outcome.violations
@@ -83,9 +86,9 @@ def run_chunk(seeds: Sequence[int]) -> Tally:
     return tally
 
 
-def run_campaign(first: int, count: int, jobs: int = 0, *, quiet: bool = False) -> Tally:
+def run_campaign(first: int, count: int, jobs: int = 0, *, cast: Cast = ENGINE, quiet: bool = False) -> Tally:
     """Run so many seeds on so many processes; 0 for one a core."""
-    tally = Tally()
+    tally = Tally(cast)
     _run_seeds(range(first, first + count), tally, jobs, quiet=quiet)
     return tally
 
@@ -97,7 +100,7 @@ def run_chosen(first: int, count: int, tally: Tally, jobs: int = 0, *, quiet: bo
         seeds: list[int] = []
         wanted = min(count - tally.chosen, 100 * len(rare))
         while len(seeds) < wanted:
-            if rare.keys() & plan_of(first).sites:
+            if rare.keys() & tally.cast.plan_of(first).sites:
                 seeds.append(first)
             first += 1
         tally.chosen += len(seeds)
@@ -107,7 +110,7 @@ def run_chosen(first: int, count: int, tally: Tally, jobs: int = 0, *, quiet: bo
 
 def _rare(tally: Tally) -> dict[str, int]:
     """Return the awaits where few lives have ended, and how many."""
-    found = {str(site["site"]): int(str(site["crashes"])) for site in crashes_by_site(tally.sites)}
+    found = {str(site["site"]): int(str(site["crashes"])) for site in crashes_by_site(tally.sites, tally.cast.parts)}
     return {site: crashes for site, crashes in found.items() if crashes < ENOUGH}
 
 
@@ -115,7 +118,7 @@ def _run_seeds(seeds: Sequence[int], tally: Tally, jobs: int, *, quiet: bool) ->
     jobs = jobs or len(os.sched_getaffinity(0))
     chunks = [seeds[begin : begin + CHUNK] for begin in range(0, len(seeds), CHUNK)]
     before, started, shown = tally.seeds, time.monotonic(), 0.0
-    for part in _parts(chunks, jobs):
+    for part in _parts(chunks, jobs, tally.cast):
         tally.add(part)
         for seed, violations in part.violated.items():
             print(f"VIOLATED  seed {seed}: {violations[0]}", file=sys.stderr, flush=True)
@@ -125,12 +128,13 @@ def _run_seeds(seeds: Sequence[int], tally: Tally, jobs: int, *, quiet: bool) ->
             _show(done, len(seeds), len(tally.violated), elapsed)
 
 
-def _parts(chunks: list[Sequence[int]], jobs: int) -> Iterator[Tally]:
+def _parts(chunks: list[Sequence[int]], jobs: int, cast: Cast) -> Iterator[Tally]:
+    run = partial(run_chunk, cast=cast.name)
     if jobs == 1 or len(chunks) == 1:
-        yield from map(run_chunk, chunks)
+        yield from map(run, chunks)
         return
     with multiprocessing.get_context("spawn").Pool(min(jobs, len(chunks))) as pool:
-        yield from pool.imap_unordered(run_chunk, chunks)
+        yield from pool.imap_unordered(run, chunks)
 
 
 def _show(done: int, count: int, violated: int, elapsed: float) -> None:
@@ -154,7 +158,7 @@ def summary(tally: Tally) -> str:
         lines.append(f"  {name:<11} a seed: {values[0]} to {values[-1]}, median {middle}")
     lines.append("  faults: " + ", ".join(f"{kind} {count}" for kind, count in tally.faults.most_common()))
     lines.append("  known limits: " + ", ".join(f"{kind} {count}" for kind, count in tally.limits.most_common()))
-    sites = crashes_by_site(tally.sites)
+    sites = crashes_by_site(tally.sites, tally.cast.parts)
     crashed = sum(1 for site in sites if site["crashes"])
     often = sum(1 for site in sites if int(str(site["crashes"])) >= ENOUGH)
     lines.append(f"  await sites: {len(sites)}, crashed at {crashed} of them, 20 times and more at {often}")
@@ -176,11 +180,11 @@ def write_report(tally: Tally, first: int, folder: Path = REPORT) -> Path:
             for name, counts in tally.per_seed.items()
             if name != "callbacks"
         },
-        "crash_sites": crashes_by_site(tally.sites),
+        "crash_sites": crashes_by_site(tally.sites, tally.cast.parts),
         "beyond": [
             {"function": function, "awaits": text, "why": why} for (function, text), why in sorted(BEYOND.items())
         ],
     }
-    path = folder / "campaign.json"
+    path = folder / ("campaign.json" if tally.cast is ENGINE else f"campaign-{tally.cast.name}.json")
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf8")
     return path

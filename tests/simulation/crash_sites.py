@@ -20,6 +20,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("engine/airscrew/engine", "state/airscrew/state")
+FRAMEWORKS = ("plugins/airscrew/plugins/webapi",)
+"""What is simulated by a cast of its own; its awaits are counted apart (``casts``)."""
 
 OUTSIDE = (
     *(
@@ -45,6 +47,7 @@ OUTSIDE = (
             "vitals/",
         )
     ),
+    "plugins/airscrew/plugins/webapi/sync.py",
     *(
         f"state/airscrew/state/{name}"
         for name in (
@@ -150,16 +153,16 @@ def _place(frame: Any) -> str:
     short = _short.get(name)
     if short is None:
         path = Path(name).resolve()
-        inside = path.is_relative_to(ROOT) and str(path.relative_to(ROOT)).startswith(PARTS)
+        inside = path.is_relative_to(ROOT) and str(path.relative_to(ROOT)).startswith(PARTS + FRAMEWORKS)
         short = _short[name] = str(path.relative_to(ROOT)) if inside else ""
     return f"{short}:{frame.f_lineno}" if short else ""
 
 
 @lru_cache(maxsize=1)
 def await_sites() -> dict[str, Site]:
-    """List every await of engine and state, by each of the lines that it spans."""
+    """List every await of engine, state and frameworks, by each of the lines that it spans."""
     found: dict[str, Site] = {}
-    for part in PARTS:
+    for part in PARTS + FRAMEWORKS:
         for path in sorted((ROOT / part).rglob("*.py")):
             name = str(path.relative_to(ROOT))
             for function in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
@@ -189,10 +192,11 @@ def _is_write(node: ast.AST) -> bool:
     return isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "txn"
 
 
-@lru_cache(maxsize=1)
-def simulated_sites() -> tuple[str, ...]:
-    """List the awaits that a simulation runs."""
-    return tuple(sorted({site.place for site in await_sites().values() if is_simulated(site)}))
+@lru_cache(maxsize=4)
+def simulated_sites(parts: tuple[str, ...] = PARTS) -> tuple[str, ...]:
+    """List the awaits of some parts that a simulation runs."""
+    sites = await_sites().values()
+    return tuple(sorted({site.place for site in sites if is_simulated(site) and site.place.startswith(parts)}))
 
 
 def is_simulated(site: Site) -> bool:
@@ -222,10 +226,10 @@ def tracer(site: str, visit: Callable[[], None]) -> TraceFunction:
     return trace
 
 
-def crashes_by_site(crashes: Counter[str]) -> list[dict[str, object]]:
-    """Say how often a life ended at each site that a simulation runs, the rarest first."""
+def crashes_by_site(crashes: Counter[str], parts: tuple[str, ...] = PARTS) -> list[dict[str, object]]:
+    """Say how often a life ended at each site of some parts that a simulation runs, the rarest first."""
     sites = await_sites()
-    simulated = set(simulated_sites())
+    simulated = set(simulated_sites(parts))
     counted: Counter[Site] = Counter({site: 0 for site in sites.values() if site.place in simulated})
     for place, count in crashes.items():
         site = sites.get(place)

@@ -12,10 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.simulation.crash_sites import tracer
-from tests.simulation.executors import KINDS
 from tests.simulation.files import SimulatedStorage
 from tests.simulation.plan import LEASE_SECONDS, End, LifePlan, Plan
 from tests.simulation.processes import process_of
@@ -127,6 +126,7 @@ class Engines:
         services: By executor id.
         sinks: Where events go.
         dice: Whom people ask.
+        kinds: The classes of the executors.
         running: The life of each engine that people ask, by the engine's number.
         away: Lives that were left and still live.
     """
@@ -137,6 +137,7 @@ class Engines:
     services: dict[str, Service]
     sinks: list[KeepingSink]
     dice: Random
+    kinds: tuple[type[Any], ...]
     running: dict[int, EngineLife] = field(default_factory=dict)
     away: list[EngineLife] = field(default_factory=list)
 
@@ -333,7 +334,7 @@ class Engines:
             installation=await ensure_installation(store, random),
         )
         registry = Registry()
-        for kind in KINDS:
+        for kind in self.kinds:
             registry.register(kind(self.promises, self.services[kind.id], life.plan.plugin_version))
         life.registry = registry
         return CoreParts(

@@ -13,10 +13,15 @@ from tests.simulation.work import outputs
 from tests.simulation.world import SECRET, World
 
 from airscrew.engine.data.data_uri import encode_data_uri
+from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.ids import attempt_key
 from airscrew.state import keys
 from airscrew.state.records import LedgerEntry, LedgerState, PhaseEvent, Record, RecordError, Stage, decode
 from airscrew.state.store import prefix_end
+
+_ASKED_FOR = ("PendingTimeout", "QueuedTimeout", "BadCustomState", "Cancelled")
+ASKED_FOR = frozenset(f"{before}{code}" for before in ("", "RetriesExhausted|") for code in _ASKED_FOR)
+"""Failures of kind SYSTEM that people set a time for, a plugin makes, or a kill; no other may use up an attempt."""
 
 OUTPUT_URI = encode_data_uri(outputs().SerializeToString())
 
@@ -113,8 +118,12 @@ def _verdicts_fit(world: World, history: History, users: Users, services: list[S
     for name, options, record in history.all():
         attempts = [(past.attempt, past.error) for past in record.attempts] + [(record.attempt, record.error)]
         for number, error in attempts:
-            if error is not None and error.code.endswith("Vanished"):
+            if error is not None and error.code in {"Vanished", "ResourceDeletedExternally"}:
                 world.violate(f"2: the job of attempt {number} of {name} vanished: {error.message}")
+            if error is not None and error.code == "StartOutcomeUnknown":
+                _unknown_start(world, f"attempt {number} of {name}", options.task_type, error)
+            elif error is not None and error.kind is ErrorKind.SYSTEM and error.code not in ASKED_FOR:
+                world.violate(f"1: attempt {number} of {name} was used up by an outage: {error.code}: {error.message}")
         wanted = name in users.killed or options.parent
         if record.error is not None and record.error.code == "Aborted" and not wanted:
             world.violate(f"4: {name} was aborted and nobody asked for it")
@@ -123,6 +132,14 @@ def _verdicts_fit(world: World, history: History, users: Users, services: list[S
         own = by_key.get(attempt_key(history.installation, options.uid, record.attempt), [])
         if record.phase.title == "Success" and own and all(job.outcome != "succeeded" for job in own):
             world.violate(f"3: {name} succeeded and its job did not: {own[0].outcome}")
+
+
+def _unknown_start(world: World, what: str, task_type: str, error: ExecutionError) -> None:
+    """Only what can be neither asked for again nor found fails for it, on the system's account, and says why."""
+    if error.kind is not ErrorKind.SYSTEM or not error.message.partition("not known: ")[2]:
+        world.violate(f"1: {what} failed for an unknown start and does not say why: {error}")
+    if task_type == "listed":
+        world.violate(f"1: {what} can be found, and failed for an unknown start: {error.message}")
 
 
 def _events(world: World, history: History, sink: KeepingSink, dead: set[str]) -> None:

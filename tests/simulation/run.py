@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from random import Random
 
 import msgspec
+from tests.simulation.casts import ENGINE, Cast
 from tests.simulation.engine import Engines, KeepingSink
-from tests.simulation.executors import KINDS
 from tests.simulation.history import History
 from tests.simulation.invariants import check_all
 from tests.simulation.loop import SimulationStuckError
-from tests.simulation.plan import LEASE_SECONDS
+from tests.simulation.plan import LEASE_SECONDS, Plan
 from tests.simulation.processes import crashed_before, lives_as_processes
 from tests.simulation.promises import Promises
 from tests.simulation.services import Service
@@ -69,13 +69,15 @@ class Outcome:
     story: str = ""
 
 
-def simulate(seed: int, *, told: bool = False, about: str = "") -> Outcome:
-    """Run a seed."""
+def simulate(
+    seed: int, *, told: bool = False, about: str = "", cast: Cast = ENGINE, plan: Plan | None = None
+) -> Outcome:
+    """Run a seed, with the executors of a cast; by its plan, or one that is given."""
     collects = gc.isenabled()
     gc.disable()
     logging.disable(logging.CRITICAL)
-    world = World.make(seed, told=told)
-    simulation = _Simulation(world)
+    world = World.make(seed, cast.plan_of(seed) if plan is None else plan, told=told)
+    simulation = _Simulation(world, cast)
     try:
         with few_shards(), lives_as_processes(world):
             world.loop.run_until_complete(simulation.run())
@@ -108,14 +110,15 @@ def simulate(seed: int, *, told: bool = False, about: str = "") -> Outcome:
 
 
 class _Simulation:
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, cast: Cast) -> None:
         self.world = world
         self.history = History(world)
         self.store = FaultyStore(world, MemoryStore(now=world.loop.time), self.history.tap)
-        self.services = {kind.id: Service(world, f"svc-{kind.id}", kind.mode) for kind in KINDS}
+        self.services = {kind.id: Service(world, f"svc-{kind.id}", kind.mode) for kind in cast.kinds}
         self.sinks = [KeepingSink(world, "steady", shaky=False), KeepingSink(world, "shaky", shaky=True)]
         promises = Promises(world, self.history)
-        self.engines = Engines(world, self.store, promises, self.services, self.sinks, Random(f"{world.seed} asked"))
+        dice = Random(f"{world.seed} asked")
+        self.engines = Engines(world, self.store, promises, self.services, self.sinks, dice, cast.kinds)
         self.cleared = False
         self.users = Users(world, self.engines, self.history, Random(f"{world.seed} users"))
 

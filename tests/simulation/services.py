@@ -8,7 +8,7 @@ no attempt has two jobs and no execution two live ones.
 from __future__ import annotations
 
 from asyncio import Future, sleep
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
@@ -181,6 +181,14 @@ class Service:
         """Tell how a job stands; None when there is none."""
         return await self._request("get", job, _READ_FAULTS, lambda _: self._view(job))
 
+    async def get_many(self, jobs: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Tell how some jobs stand, without those that there are not."""
+
+        def look(_: Fault | None) -> dict[str, dict[str, Any]]:
+            return {job: view for job in jobs if (view := self._view(job)) is not None}
+
+        return await self._request("get", f"{len(jobs)} jobs", _READ_FAULTS, look)
+
     async def list(self, key: str) -> list[dict[str, Any]]:
         """List all jobs of a key."""
         return await self._request("list", key, _READ_FAULTS, lambda _: self._list(key))
@@ -350,6 +358,10 @@ class Service:
     def _told(self, job: Job) -> dict[str, Any]:
         status = job.status(self.world.loop.time())
         return {"id": job.id, "status": status, "created_at": job.created_at, "plan": job.plan}
+
+    def told(self, name: str) -> dict[str, Any]:
+        """Tell how a job stands to whoever is told without asking."""
+        return self._told(self.jobs[name])
 
     def _view(self, name: str) -> dict[str, Any] | None:
         job = self.jobs.get(name)

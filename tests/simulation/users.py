@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from random import Random
 
 from tests.simulation.engine import EngineDownError, Engines
-from tests.simulation.executors import KINDS
 from tests.simulation.history import History
 from tests.simulation.work import PLANS, inputs, template
 from tests.simulation.world import World
@@ -59,7 +58,7 @@ class Users:
     async def run(self) -> None:
         """Do all that is to be done; ends when everything is acknowledged."""
         count = self.world.plan.executions
-        kinds = [kind.id for kind in KINDS]
+        kinds = [kind.id for kind in self.engines.kinds]
         self.dice.shuffle(kinds)
         async with asyncio.TaskGroup() as group:
             for number in range(count):

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.simulation.aims import plan_of
 from tests.simulation.crash_sites import running_at, waiting_at
 from tests.simulation.loop import LIFE, Life, SimulatedLoop
 from tests.simulation.plan import End, LifePlan, Plan
@@ -128,13 +127,13 @@ class World:
     serial: int = 0
 
     @classmethod
-    def make(cls, seed: int, *, told: bool) -> World:
+    def make(cls, seed: int, plan: Plan, *, told: bool) -> World:
         """Begin a run."""
         loop = SimulatedLoop(Random(f"{seed} order"))
         return cls(
             seed=seed,
             loop=loop,
-            plan=plan_of(seed),
+            plan=plan,
             dice=Random(f"{seed} faults"),
             story=Story(loop.time, told),
             context=contextvars.copy_context(),

@@ -6,8 +6,9 @@ import pytest
 from tests.support.engine_kit import Rig
 from tests.support.scripted import Count, Scripted, failure, success
 
+from airscrew.engine.controller.accounting import CALLS
 from airscrew.engine.errors import PermanentError, RetryableError
-from airscrew.engine.executor import Findable, NotStarted, TaskContext, TaskStatus
+from airscrew.engine.executor import Executor, Findable, NotStarted, TaskContext, TaskStatus
 from airscrew.engine.metrics import Recorder
 from airscrew.engine.metrics.names import (
     ADOPTIONS,
@@ -237,3 +238,10 @@ class TestTime:
 
             (live,) = controller.lives
             assert (live.counted_to, live.in_calls) == (0.0, 0.0)
+
+
+def test_each_method_that_is_given_an_attempt_has_its_name_in_metrics() -> None:
+    asked = {name for name, method in vars(Executor).items() if "context" in getattr(method, "__annotations__", {})}
+
+    assert asked - set(CALLS) <= {"migrate_state"}
+    assert set(CALLS) <= asked

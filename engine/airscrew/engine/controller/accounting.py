@@ -23,6 +23,7 @@ from airscrew.state.records import Record, Stage
 T = TypeVar("T")
 
 CALLS: Mapping[str, str] = {
+    "resource_requirements": "needs",
     "start_task": "start",
     "check_task_status": "check",
     "kill_task": "kill",
