@@ -18,6 +18,8 @@ from contextlib import asynccontextmanager, contextmanager
 from random import Random
 
 from airscrew.engine.clock import Clock
+from airscrew.engine.errors import UnavailableError
+from airscrew.engine.executor import NotStarted
 from airscrew.engine.ratelimit import TokenBucket
 from airscrew.plugins.webapi.breaker import Breaker
 from airscrew.plugins.webapi.errors import ProviderError, ThrottledError, UnclearError, UnreachableError
@@ -79,6 +81,18 @@ class Door:
     def wait(self) -> float:
         """Seconds until the provider is asked again; 0 when it may be asked now."""
         return self._breaker.wait(self._clock.monotonic())
+
+    def held_back(self, result: NotStarted) -> NotStarted:
+        """Say of a start that nothing came of why it waits: the outage, as everybody else does, while there is one."""
+        return NotStarted(self.trouble, self.wait) if self.trouble else result
+
+    def excused(self, error: Exception) -> Exception:
+        """Say of an error that is the provider's, and nobody else's, when to ask again."""
+        if isinstance(error, ThrottledError):
+            return UnavailableError(str(error), delay=error.retry_after)
+        if trouble_of(error).is_outage and self.trouble:
+            return UnavailableError(str(error), delay=self.wait)
+        return error
 
     @asynccontextmanager
     async def writing(self, key: str) -> AsyncGenerator[None, None]:

@@ -34,12 +34,11 @@ from airscrew.plugins.webapi.decide import (
     with_trouble,
 )
 from airscrew.plugins.webapi.door import Door, HeldBackError
-from airscrew.plugins.webapi.errors import ThrottledError
 from airscrew.plugins.webapi.jobs import Jobs
 from airscrew.plugins.webapi.note import write_note
 from airscrew.plugins.webapi.plugin import Created, Opening, Prepared, StateT, ViewT, WebApiPlugin
 from airscrew.plugins.webapi.vault import Vault
-from airscrew.plugins.webapi.verdicts import start_result, trouble_of
+from airscrew.plugins.webapi.verdicts import start_result
 
 KILL_PACE_SECONDS = 2.0
 
@@ -111,19 +110,11 @@ class Provider(Generic[StateT, ViewT]):
         """Say that nothing was made, or raise what the error of a create means."""
         result = start_result(self.name, error, self.plugin.start_declaration)
         if isinstance(result, NotStarted):
-            return NotStarted(self._door.trouble, self._door.wait) if self._door.trouble else result
-        excused = self._excused(result)
+            return self._door.held_back(result)
+        excused = self._door.excused(result)
         if excused is error:
             raise error
         raise excused from error
-
-    def _excused(self, error: Exception) -> Exception:
-        """Say of an error that is the provider's, and nobody else's, when to ask again."""
-        if isinstance(error, ThrottledError):
-            return UnavailableError(str(error), delay=error.retry_after)
-        if trouble_of(error).is_outage and self._door.trouble:
-            return UnavailableError(str(error), delay=self._door.wait)
-        return error
 
     def _started(
         self, context: TaskContext[StateT], prepared: Prepared[StateT], made: Created[ViewT]
@@ -171,7 +162,7 @@ class Provider(Generic[StateT, ViewT]):
         except HeldBackError as error:
             return StillThere(state, check_after=error.wait)
         except Exception as error:
-            excused = self._excused(error)
+            excused = self._door.excused(error)
             if excused is error:
                 raise
             raise excused from error
@@ -216,7 +207,7 @@ class Provider(Generic[StateT, ViewT]):
         except HeldBackError as error:
             raise UnavailableError(str(error), delay=error.wait) from error
         except Exception as error:
-            excused = self._excused(error)
+            excused = self._door.excused(error)
             if excused is error:
                 raise
             raise excused from error

@@ -7,7 +7,8 @@ Guarantees:
    that ignores its deadline keeps its thread from others, and nothing else.
 2. It is made by ``start_task``: a crash while it runs is an unknown start, which is resolved as declared. ``NoEffect``
    and ``Idempotent`` are called again with the same key; ``AtMostOnce`` is not.
-3. A provider that cannot be reached costs no attempt.
+3. A provider that cannot be reached costs no attempt; after some failures in a row it is asked by single probes only
+   (``door``, ``breaker``), and calls that are held back say so.
 4. Outputs lie in the store before the success is told.
 """
 
@@ -18,6 +19,7 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -36,6 +38,8 @@ from airscrew.engine.executor import (
     TaskStatus,
 )
 from airscrew.idl.errors import ErrorKind
+from airscrew.plugins.webapi.door import Door, HeldBackError
+from airscrew.plugins.webapi.plugin import Limits
 from airscrew.plugins.webapi.threads import DaemonThreads
 from airscrew.plugins.webapi.vault import SecretRef, Vault
 from airscrew.plugins.webapi.verdicts import Trouble, start_result, trouble_of
@@ -89,6 +93,7 @@ class SyncExecutor(Executor[SyncState]):
         deadline: How many seconds a call may take; the engine waits for it, so minutes at most.
         pool_size: How many calls are made at once.
         secrets: What a call needs, by names of its own.
+        limits: Of these ``writes_per_second`` and ``burst`` count: how often calls are made.
     """
 
     state_type = SyncState
@@ -96,6 +101,7 @@ class SyncExecutor(Executor[SyncState]):
     deadline: ClassVar[float] = 60.0
     pool_size: ClassVar[int] = 8
     secrets: ClassVar[Mapping[str, SecretRef]] = {}
+    limits: Limits = Limits()
 
     @override
     def __init_subclass__(cls) -> None:
@@ -107,6 +113,7 @@ class SyncExecutor(Executor[SyncState]):
     def __init__(self) -> None:
         self._threads = DaemonThreads(self.id)
         self._vault = Vault(self.secrets)
+        self._door: Door | None = None
 
     @abstractmethod
     def do(self, call: SyncCall) -> MaybeAwaitable[LiteralMap | None]:
@@ -144,13 +151,17 @@ class SyncExecutor(Executor[SyncState]):
             message=context.message,
             secrets={name: self._vault.get(name) for name in self.secrets},
         )
+        door = self._door_of(context)
         try:
-            outputs = await self._call(call)
+            async with door.writing(context.key):
+                outputs = await self._call(call)
             if outputs is not None:
                 raw = outputs.SerializeToString(deterministic=True)
                 await context.data.write_bytes(f"{context.locations.output_prefix}/outputs.pb", raw)
+        except HeldBackError as error:
+            return NotStarted(str(error), error.wait)
         except Exception as error:  # noqa: BLE001 - sorted out by what it says of the call
-            return self._failed(error)
+            return self._failed(door, error)
         return self._done(context, SyncState(has_outputs=outputs is not None))
 
     @override
@@ -160,6 +171,12 @@ class SyncExecutor(Executor[SyncState]):
 
     def _done(self, context: TaskContext[SyncState], state: SyncState) -> TaskStatus[SyncState]:
         return TaskStatus.success(state, OutputsAt(context.locations.output_prefix) if state.has_outputs else None)
+
+    def _door_of(self, context: TaskContext[SyncState]) -> Door:
+        """Make the door with the first call: a subclass may override ``initialize`` and not call it here."""
+        if self._door is None:
+            self._door = Door(self.id, self.limits, self._vault, context.clock, Random(context.key))
+        return self._door
 
     async def _call(self, call: SyncCall) -> LiteralMap | None:
         deadline = asyncio.timeout(self.deadline)
@@ -181,20 +198,15 @@ class SyncExecutor(Executor[SyncState]):
         async with asyncio.timeout(self.deadline):
             return await answer
 
-    def _failed(self, error: Exception) -> NotStarted:
-        """Say that nothing came of the call, or raise what its error means, without secrets."""
-        if trouble_of(error) is Trouble.DENIED:
-            self._vault.forget()
-        text = str(error)
-        if self._vault.holds(text):
-            error.args = (self._vault.clean(text),)
+    def _failed(self, door: Door, error: Exception) -> NotStarted:
+        """Say that nothing came of the call, or raise what its error means."""
         result = sync_result(self.id, error, has_effect=not isinstance(self.start_declaration, NoEffect))
         if isinstance(result, Exception):
-            started = start_result(self.id, result, self.start_declaration)
-            if isinstance(started, NotStarted):
-                return started
-            raise started from (error if started is not error else None)
-        return result
+            result = start_result(self.id, result, self.start_declaration)
+        if isinstance(result, NotStarted):
+            return door.held_back(result)
+        excused = door.excused(result)
+        raise excused from (error if excused is not error else None)
 
 
 class DeadlineError(TimeoutError):

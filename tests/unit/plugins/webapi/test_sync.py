@@ -14,6 +14,7 @@ from airscrew.engine.data.errors import StorageUnavailableError
 from airscrew.engine.errors import PermanentError, RetryableError
 from airscrew.engine.executor import AtMostOnce, Idempotent, NoEffect, NotStarted, OutputsAt, TaskStatus
 from airscrew.engine.testing.environment import ExecutorEnvironment
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import Phase
 from airscrew.idl.template import make_template
@@ -188,6 +189,37 @@ async def test_a_provider_that_is_away_costs_no_attempt(failure: Exception) -> N
 
     assert isinstance(answer, NotStarted)
     assert str(failure) in answer.reason
+
+
+@pytest.mark.virtual_time
+async def test_an_outage_holds_calls_back_but_for_a_probe_at_the_end_of_each_pause() -> None:
+    executor = declared(NoEffect(), ConnectionResetError("connection reset"))
+    async with environment(executor) as host:
+        for _ in range(3):
+            await host.attempt(TEMPLATE, literals(text=("hi", str))).start()
+
+        held = await host.attempt(TEMPLATE, literals(text=("hi", str))).start()
+        assert isinstance(held, NotStarted)
+        assert held.reason.startswith("shout is not to be reached since ")
+        assert held.delay is not None
+        assert len(executor.calls) == 3
+
+        executor.failure = None
+        await elapse(held.delay)
+        probe = await host.attempt(TEMPLATE, literals(text=("hi", str))).start()
+        assert isinstance(probe, TaskStatus)
+        assert probe.phase is Phase.SUCCESS
+        assert isinstance(await host.attempt(TEMPLATE, literals(text=("hi", str))).start(), TaskStatus)
+
+
+async def test_an_answer_of_any_kind_says_that_the_provider_is_there() -> None:
+    executor = declared(NoEffect(), RefusedError("no such model"))
+    async with environment(executor) as host:
+        for _ in range(5):
+            with pytest.raises(PermanentError, match="no such model"):
+                await host.attempt(TEMPLATE, literals(text=("hi", str))).start()
+
+    assert len(executor.calls) == 5
 
 
 async def test_a_lost_call_that_may_have_done_something_is_unknown() -> None:
