@@ -137,5 +137,11 @@ def jobs(folder: Path, key: str = "") -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob(f"{key}*.json"))]
 
 
+def made(folder: Path, key: str) -> Path:
+    """Return the file of the one job of a key."""
+    (path,) = folder.glob(f"{key}*.json")
+    return path
+
+
 def text_at(uri: str) -> str:
     return Path(uri.removeprefix("file://")).read_text()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -21,6 +22,7 @@ from connector_kit import (
     free_port,
     in_process,
     jobs,
+    made,
     remote,
     served,
     task,
@@ -223,6 +225,33 @@ async def test_an_outage_is_shown_and_the_job_is_left_alone(tmp_path: Path, fold
 
     assert "cannot be reached" in reasons[-1]
     assert attempt.phases[-1] is Phase.RUNNING
+
+
+async def test_a_job_that_vanished_at_its_provider_is_told_from_an_outage_of_it(
+    flytekit_port: int, folder: Path, tmp_path: Path
+) -> None:
+    service = remote(flytekit_port, visibility=1.0)
+    async with environment_of(tmp_path, service) as environment:
+        attempt = attempt_of(environment, task(), "endless")
+        await attempt.run(until=Phase.RUNNING, limit_seconds=LIMIT)
+        path = made(folder, attempt.key)
+        path.write_text(json.dumps({**json.loads(path.read_text()), "away": True}))
+        away_since, reasons = time.monotonic(), list[str]()
+
+        async def is_told() -> bool:
+            reasons.append((await attempt.check()).reason)
+            return time.monotonic() > away_since + 3.0 and "name or service not found" in reasons[-1]
+
+        await _until(is_told)
+        path.unlink()
+        status = await attempt.run(limit_seconds=LIMIT)
+
+    assert attempt.phases[-2] is Phase.RUNNING
+    assert status.phase is Phase.RETRYABLE_FAILURE
+    assert status.error is not None
+    assert (status.error.code, status.error.kind) == ("ResourceDeletedExternally", ErrorKind.SYSTEM)
+    assert "the provider has not known job {" in status.reason
+    assert path.name in status.reason
 
 
 async def test_the_process_of_connectors_comes_back_after_a_crash(tmp_path: Path, folder: Path) -> None:

@@ -30,7 +30,13 @@ class FileJob(ResourceMeta):
 
 
 def _read(job: FileJob) -> dict[str, Any]:
-    return dict(json.loads(Path(job.path).read_text()))
+    """Read a job; what is raised says what the library of a provider says."""
+    if not Path(job.path).exists():
+        raise RuntimeError(f"404 Client Error: Not Found for url: https://jobs.example/{Path(job.path).name}")
+    told = dict(json.loads(Path(job.path).read_text()))
+    if told.get("away"):
+        raise ConnectionError("[Errno -2] jobs.example: name or service not found")
+    return told
 
 
 def _write(job: FileJob, told: dict[str, Any]) -> None:

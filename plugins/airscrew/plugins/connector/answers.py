@@ -44,6 +44,11 @@ class JobView:
         error_kind: Whose failure it says it is.
         complaint: Why its last answers cannot be right; empty when they can.
         complaints: So many of them came in a row.
+        missing: What was said when the provider did not know the job; empty when it did.
+        misses: So often in a row it did not.
+        missing_since: When it did not first, monotonic.
+        missing_seconds: For how long it has not known it.
+        is_gone: Whether that is long enough.
     """
 
     phase: Phase = Phase.UNDEFINED
@@ -55,3 +60,8 @@ class JobView:
     error_kind: ErrorKind = ErrorKind.USER
     complaint: str = ""
     complaints: int = 0
+    missing: str = ""
+    misses: int = 0
+    missing_since: float = 0.0
+    missing_seconds: float = 0.0
+    is_gone: bool = False

@@ -22,6 +22,7 @@ from airscrew.plugins.connector.errors import (
     BadAnswerError,
     ConnectorError,
     FailedError,
+    NotThereError,
     RefusedError,
     UnreachableError,
 )
@@ -44,7 +45,6 @@ _AT_THE_DOOR = frozenset(
 )
 _NEVER = frozenset(
     {
-        grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.UNIMPLEMENTED,
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.FAILED_PRECONDITION,
@@ -210,6 +210,8 @@ def _class_of(code: grpc.StatusCode, details: str) -> type[ConnectorError]:
         return UnreachableError
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
         return RefusedError if details.startswith("SERVER:") or "Sent message" in details else BadAnswerError
+    if code is grpc.StatusCode.NOT_FOUND:
+        return NotThereError
     if code in _AT_THE_DOOR:
         return UnreachableError
     if code in _NEVER:

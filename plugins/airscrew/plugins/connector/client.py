@@ -4,6 +4,7 @@ The calls of one connector service, each made once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,12 +12,15 @@ from airscrew.idl.errors import shorten
 from airscrew.idl.wire import WireError
 from airscrew.plugins.connector.answers import JobView, Served
 from airscrew.plugins.connector.config import Service
-from airscrew.plugins.connector.errors import BadAnswerError, RefusedError
+from airscrew.plugins.connector.errors import BadAnswerError, FailedError, NotThereError, RefusedError
 from airscrew.plugins.connector.state import ConnectorState
 from airscrew.plugins.connector.wire import Call, Connection, Wire
 
 if TYPE_CHECKING:
     from airscrew.plugins.connector.channel import Channel
+
+NO_CONNECTOR = "Cannot find connector for"
+"""What services of both generations answer, with NOT_FOUND as well, when they do not serve a task type."""
 
 T = TypeVar("T")
 _Data = TypeVar("_Data")
@@ -79,11 +83,21 @@ class ConnectorClient:
         Ask how a job stands.
 
         Raises:
+            NotThereError: The provider does not know the job.
             ConnectorError: It was not told.
         """
         served = Served(state.task_type, state.version)
         request = self.wire.get_request(served, state.resource_meta, state.output_prefix, self.connection)
-        data = await self._channel.unary(self.wire.get_method, request, self.service.timeout)
+        try:
+            data = await self._channel.unary(self.wire.get_method, request, self.service.timeout)
+        except NotThereError as error:
+            if NO_CONNECTOR in str(error):
+                raise RefusedError(str(error)) from error  # it is the connector that is not there, not the job
+            raise
+        except FailedError as error:
+            if re.search(self.service.gone, str(error)):
+                raise NotThereError(str(error)) from error
+            raise
         return self._parsed(self.wire.read_get, data)
 
     async def delete(self, state: ConnectorState) -> None:

@@ -6,6 +6,7 @@ Whatever is wrong with it is found when it is read, in one line that names the p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -69,6 +70,17 @@ class ConnectionPart(Part, frozen=True, kw_only=True):
     configs: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
+GONE = (
+    r"(?i)\b404\b.{0,40}\bnot ?found\b|\bnot ?found\b.{0,10}\b404\b|\berror code: 404\b"
+    r"|\bResourceNotFoundException\b|\b(job|run|batch|statement|query|execution)\b.{0,80}\b(does not|doesn't) exist\b"
+    r"|\bInvalid job id specified\b"
+)
+"""
+What the libraries of providers say of a job that is not there. A connector has no code of its own for it: its ``get``
+raises, as it does when the provider is down, and only the words differ. A name that is not resolved is none of these.
+"""
+
+
 class Service(Part, frozen=True, kw_only=True):
     """
     One connector service.
@@ -89,6 +101,8 @@ class Service(Part, frozen=True, kw_only=True):
         max_message_bytes: An answer that is larger is an error.
         create_errors: ``unknown``: when a connector's create raises, a job may exist. ``failed``: certainly none.
         confirm_delete: Whether a deleted job counts as gone only when the connector says that it has ended.
+        visibility: A job that its provider has not known for so many seconds is gone.
+        gone: What a connector's error says when its provider does not know the job: a regular expression.
         connection: What a connector of Flyte 2 is given in each call.
     """
 
@@ -107,6 +121,8 @@ class Service(Part, frozen=True, kw_only=True):
     max_message_bytes: int = 8 * 1024 * 1024
     create_errors: Literal["unknown", "failed"] = "unknown"
     confirm_delete: bool = True
+    visibility: float = 60.0
+    gone: str = GONE
     connection: ConnectionPart = ConnectionPart()
 
     @property
@@ -198,7 +214,11 @@ def _service_problems(service: Service) -> Iterator[str]:
         yield "token_file: would be sent in the clear: leave out insecure"
     if service.tls is not None and bool(service.tls.certificate) != bool(service.tls.key):
         yield "tls: certificate and key belong together"
-    for name in ("interval", "timeout", "create_timeout", "sync_timeout", "max_message_bytes"):
+    try:
+        re.compile(service.gone)
+    except re.error as error:
+        yield f"gone: is no regular expression: {error}"
+    for name in ("interval", "timeout", "create_timeout", "sync_timeout", "max_message_bytes", "visibility"):
         if getattr(service, name) <= 0:
             yield f"{name}: is {getattr(service, name)}: use more than 0"
     for text in service.task_types:

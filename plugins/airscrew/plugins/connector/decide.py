@@ -27,7 +27,22 @@ _REASON_SHOWN = 1000
 
 def is_over(view: JobView) -> bool:
     """Tell whether nothing more will be heard of a job."""
-    return view.phase.is_terminal or view.complaints >= GIVE_UP_AFTER
+    return view.phase.is_terminal or view.complaints >= GIVE_UP_AFTER or view.is_gone
+
+
+def missed(view: JobView, told: str, now: float, visibility: float) -> JobView:
+    """
+    Take note that the provider does not know the job; gone it is when that lasts, and was said more than once or twice.
+
+    Args:
+        view: What was heard before.
+        told: The connector's words.
+        now: Monotonic seconds.
+        visibility: For how long a provider may be behind, seconds.
+    """
+    misses, since = view.misses + 1, view.missing_since if view.misses else now
+    is_gone = misses >= GIVE_UP_AFTER and now - since >= visibility
+    return replace(view, missing=told, misses=misses, missing_since=since, missing_seconds=now - since, is_gone=is_gone)
 
 
 def complained(view: JobView, complaint: str) -> JobView:
@@ -48,6 +63,8 @@ def decide(state: ConnectorState, view: JobView, trouble: str = "") -> TaskStatu
         message = f"{view.complaint} ({view.complaints} times in a row)"
         error = ExecutionError(code="BadConnectorAnswer", message=message, kind=ErrorKind.SYSTEM)
         return TaskStatus(phase=Phase.PERMANENT_FAILURE, state=state, reason=message, error=error, cleanup=True)
+    if view.is_gone and not view.phase.is_terminal:
+        return _gone(state, view)
     state = _remember(state, view)
     info = _info(state, view)
     if view.phase is Phase.SUCCESS:
@@ -56,10 +73,17 @@ def decide(state: ConnectorState, view: JobView, trouble: str = "") -> TaskStatu
         return _failure(state, view).with_info(info)
     phase = Phase.QUEUED if state.phase is Phase.UNDEFINED else state.phase
     reason = state.message or f"job of connector {state.service}"
-    problem = view.complaint or trouble
+    problem = view.complaint or view.missing or trouble
     if problem:
         reason = f"{reason}; not heard of it since: {problem}"
     return TaskStatus(phase=phase, state=state, reason=shorten(reason, _REASON_SHOWN), info=info)
+
+
+def _gone(state: ConnectorState, view: JobView) -> TaskStatus[ConnectorState]:
+    job = state.meta[:_META_SHOWN] or state.task_type
+    message = f"the provider has not known job {job} for {view.missing_seconds:.0f} s: {view.missing}"
+    message = shorten(message, _REASON_SHOWN)
+    return TaskStatus.retryable_failure(state, message, code="ResourceDeletedExternally", kind=ErrorKind.SYSTEM)
 
 
 def _remember(state: ConnectorState, view: JobView) -> ConnectorState:

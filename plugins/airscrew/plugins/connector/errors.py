@@ -4,6 +4,7 @@ What can go wrong between a connector and us; the class tells whether a job may 
 ``ConnectorError``         nobody knows what happened: the request may have arrived
   ``UnreachableError``     certainly nothing was done: no connection came about, or it was turned away at the door
   ``RefusedError``         the connector answered that it does not do this, and never will
+    ``NotThereError``      it answered that what was asked for is not there
   ``FailedError``          the connector's own code raised; what it had done by then, it does not say
   ``BadAnswerError``       it answered, and the answer cannot be right
 """
@@ -23,6 +24,10 @@ class UnreachableError(ConnectorError):
 
 class RefusedError(ConnectorError):
     """Asking again does not help, and nothing was done."""
+
+
+class NotThereError(RefusedError):
+    """There is no such thing; of a job: its provider does not know it (any more)."""
 
 
 class FailedError(ConnectorError):

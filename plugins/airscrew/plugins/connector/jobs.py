@@ -23,8 +23,8 @@ from airscrew.engine.clock import Clock
 from airscrew.engine.executor import TaskContext
 from airscrew.plugins.connector.answers import JobView, Served
 from airscrew.plugins.connector.client import ConnectorClient
-from airscrew.plugins.connector.decide import complained, is_over
-from airscrew.plugins.connector.errors import BadAnswerError, ConnectorError
+from airscrew.plugins.connector.decide import complained, is_over, missed
+from airscrew.plugins.connector.errors import BadAnswerError, ConnectorError, NotThereError
 from airscrew.plugins.connector.state import ConnectorState
 
 StateT = TypeVar("StateT")
@@ -60,6 +60,7 @@ class ServiceJobs:
         self.client = client
         self.name = client.name
         service = client.service
+        self._clock = clock
         self._problem = ""
         self._jobs: AutoRefreshCache[Watched] = AutoRefreshCache(
             f"connector/{self.name}",
@@ -168,6 +169,9 @@ class ServiceJobs:
                 results.append(Updated(one.id, (state, await self.client.get(state))))
             except BadAnswerError as error:
                 results.append(Updated(one.id, (state, complained(view, str(error)))))
+            except NotThereError as error:
+                now = self._clock.monotonic()
+                results.append(Updated(one.id, (state, missed(view, str(error), now, self.client.service.visibility))))
             except ConnectorError as error:
                 results.append(Failed(one.id, error))
         return results

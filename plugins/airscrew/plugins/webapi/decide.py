@@ -31,17 +31,23 @@ class Watched(Generic[StateT, ViewT]):
         settled_at: Before this monotonic time its absence means nothing.
         view: What the provider said last; None at first.
         missing: How often in a row the provider said that there is no such job.
+        missing_since: When it said so first, monotonic.
+        missing_seconds: For how long it has said so.
+        visibility_seconds: So long its lists and replicas may be behind.
     """
 
     state: StateT
     settled_at: float
     view: ViewT | None = None
     missing: int = 0
+    missing_since: float = 0.0
+    missing_seconds: float = 0.0
+    visibility_seconds: float = 0.0
 
     @property
     def is_gone(self) -> bool:
-        """Whether somebody has deleted it."""
-        return self.missing >= GONE_AFTER
+        """Whether somebody has deleted it: no request that failed says so, and no replica that is behind."""
+        return self.missing >= GONE_AFTER and self.missing_seconds >= self.visibility_seconds
 
 
 def seen(watched: Watched[StateT, ViewT], view: ViewT | None, now: float) -> Watched[StateT, ViewT]:
@@ -50,12 +56,14 @@ def seen(watched: Watched[StateT, ViewT], view: ViewT | None, now: float) -> Wat
         return replace(watched, view=view, missing=0)
     if now < watched.settled_at:
         return watched
-    return replace(watched, missing=watched.missing + 1)
+    since = watched.missing_since if watched.missing else now
+    return replace(watched, missing=watched.missing + 1, missing_since=since, missing_seconds=now - since)
 
 
-def gone_status(provider: str, state: StateT) -> TaskStatus[StateT]:
+def gone_status(provider: str, watched: Watched[StateT, ViewT], state: StateT) -> TaskStatus[StateT]:
     """Say that somebody has deleted the job."""
-    message = f"{provider} says that there is no job {state.id} any more"
+    for_long = f", for {watched.missing_seconds:.0f} s" if watched.missing_seconds >= 1 else ""
+    message = f"{provider} says that there is no job {state.id} any more{for_long}"
     return TaskStatus.retryable_failure(state, message, code="ResourceDeletedExternally", kind=ErrorKind.SYSTEM)
 
 

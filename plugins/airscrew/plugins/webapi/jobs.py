@@ -160,7 +160,7 @@ class Jobs(Generic[StateT, ViewT]):
     def _watched(self, state: StateT) -> Watched[StateT, ViewT]:
         settle = self._plugin.limits.settle_seconds
         age = max(self._clock.now() - state.created_at, 0.0)
-        return Watched(state, self._clock.monotonic() + max(settle - age, 0.0))
+        return Watched(state, self._clock.monotonic() + max(settle - age, 0.0), visibility_seconds=settle)
 
     async def _run_hurried(self) -> None:
         """Read what plugins pointed at, as many at once as a request takes."""

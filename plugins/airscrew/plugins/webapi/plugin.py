@@ -53,7 +53,8 @@ class Limits:
         burst: How many of either may be made at once under their limit.
         concurrency: How many background reads may be on their way at once.
         timeout_seconds: How long one request may take.
-        settle_seconds: A job may stay invisible for so long after it was made.
+        settle_seconds: A job may stay invisible for so long after it was made; later on, one that the provider does not
+            know for longer is gone.
         size: How many jobs are kept in memory.
     """
 

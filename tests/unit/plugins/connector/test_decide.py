@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 from tests.support.literal_maps import literals
@@ -8,7 +10,8 @@ from airscrew.engine.executor import OutputsAt
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import LogLink, Phase
 from airscrew.plugins.connector.answers import JobView
-from airscrew.plugins.connector.decide import GIVE_UP_AFTER, complained, decide, is_over
+from airscrew.plugins.connector.config import GONE
+from airscrew.plugins.connector.decide import GIVE_UP_AFTER, complained, decide, is_over, missed
 from airscrew.plugins.connector.state import ConnectorState
 
 STATE = ConnectorState(service="files", task_type="file_job", output_prefix="memory://out", has_outputs=True)
@@ -83,3 +86,36 @@ def test_metadata_comes_back_byte_for_byte_and_is_legible_where_it_is_text(meta:
 
     assert stored.resource_meta == meta
     assert bool(stored.meta) is not bool(stored.meta_base64)
+
+
+def test_a_job_is_gone_when_its_provider_has_not_known_it_for_long_and_said_so_often() -> None:
+    view = JobView(phase=Phase.RUNNING)
+    seen = []
+    for now in (10.0, 20.0, 69.0, 70.0):
+        view = missed(view, "404 Not Found", now, 60.0)
+        seen.append(decide(STATE, view))
+
+    assert [status.phase for status in seen] == [*[Phase.RUNNING] * 3, Phase.RETRYABLE_FAILURE]
+    assert "not heard of it since: 404 Not Found" in seen[0].reason
+    assert is_over(view)
+    assert not missed(missed(JobView(), "404 Not Found", 0.0, 60.0), "404 Not Found", 1e6, 60.0).is_gone
+
+
+@pytest.mark.parametrize(
+    ("told", "is_gone"),
+    [
+        ("HTTPError: 404 Client Error: Not Found for url: https://x/jobs/1", True),
+        ("NotFound: 404 GET https://bigquery.googleapis.com/x: Not found: Job p:US.j", True),
+        ("google.api_core.exceptions.NotFound: 404 Not found", True),
+        ("Error code: 404 - {'error': ...}", True),
+        ("ResourceNotFoundException: An error occurred", True),
+        ("InvalidParameterValue: Run 12 does not exist.", True),
+        ("slurm_load_jobs error: Invalid job id specified", True),
+        ("[Errno -2] Name or service not found", False),
+        ("503 Server Error: Service Unavailable for url: https://x/jobs/404", False),
+        ("ConnectionError: job 404 cannot be read, connection refused", False),
+        ("host not found in upstream", False),
+    ],
+)
+def test_what_libraries_say_of_a_job_that_is_not_there_is_told_from_an_outage(told: str, is_gone: bool) -> None:
+    assert bool(re.search(GONE, told)) == is_gone

@@ -38,8 +38,21 @@ def test_a_job_is_gone_when_it_is_missed_twice_in_a_row() -> None:
     assert [one.is_gone for one in (once, found, twice)] == [False, False, True]
 
 
+def test_a_job_is_gone_only_when_it_is_missed_for_longer_than_its_provider_may_be_behind() -> None:
+    watched: Watched[JobState, str] = Watched(STATE, settled_at=0.0, visibility_seconds=30.0)
+    views = []
+    for now in (1.0, 2.0, 30.0, 31.0):
+        watched = seen(watched, None, now)
+        views.append(watched.is_gone)
+
+    assert views == [False, False, False, True]
+    assert "no job j1 any more, for 30 s" in gone_status("p", watched, STATE).reason
+
+
 def test_a_job_that_somebody_deleted_is_a_failure_of_the_systems() -> None:
-    status = gone_status("p", STATE)
+    watched: Watched[JobState, str] = Watched(STATE, settled_at=0.0)
+
+    status = gone_status("p", watched, STATE)
 
     assert status.phase is Phase.RETRYABLE_FAILURE
     assert status.error is not None
