@@ -92,6 +92,8 @@ async def test_a_job_of_a_connector_succeeds_with_its_outputs_and_log(
     logs = [text_at(link.uri) for link in status.info.logs if link.name == "connector log"]
     flytekits_own = "protocol" in service and service["protocol"] == "flyte1"  # its GetTaskLogs returns nothing
     assert logs == ([] if flytekits_own else ["one line\nanother\n"])
+    (measured,) = [text_at(link.uri) for link in status.info.logs if link.name == "connector metrics"]
+    assert [json.loads(line) for line in measured.splitlines()] == [{"metric": "cpu", "data": {"values": [0.5, 1.5]}}]
 
 
 async def test_a_job_that_fails_says_why(way: tuple[dict[str, object], Any], tmp_path: Path) -> None:

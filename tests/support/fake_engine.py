@@ -189,9 +189,9 @@ class FakeEngineApi(EngineApi):
 
     @override
     async def logs(
-        self, execution: str, *, attempt: int | None = None, follow: bool = False
+        self, execution: str, *, attempt: int | None = None, follow: bool = False, metrics: bool = False
     ) -> AsyncIterator[LogChunk]:
-        self._called("logs", (execution, attempt, follow))
+        self._called("metrics" if metrics else "logs", (execution, attempt, follow))
         sent = 0
         while True:
             view, data = self._known(execution), self.log.get(execution, bytearray())

@@ -224,9 +224,11 @@ class Client:
         request = pb.RetryRequest(execution=_full(execution), force=force)
         return decode(self._ask(self._stub.Retry, request), SubmitReply).execution
 
-    def logs(self, execution: str, *, attempt: int | None = None, follow: bool = False) -> Iterator[LogChunk]:
-        """Read an attempt's log."""
-        request = pb.LogsRequest(execution=_full(execution), attempt=attempt, follow=follow)
+    def logs(
+        self, execution: str, *, attempt: int | None = None, follow: bool = False, metrics: bool = False
+    ) -> Iterator[LogChunk]:
+        """Read an attempt's log, or what its job measured, as JSON lines."""
+        request = pb.LogsRequest(execution=_full(execution), attempt=attempt, follow=follow, metrics=metrics)
         return self._read(self._stub.Logs, request, lambda chunk: decode(chunk, LogChunk), None)
 
     def leaks(self) -> builtins.list[LeakView]:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from flyteidl.core.types_pb2 import LiteralType
 
 LOG_NAME = "task.log"
+METRICS_NAME = "task.metrics.jsonl"
 LOG_CHUNK_BYTES = 64 * 1024
 LOG_POLL_SECONDS = 0.1
 
@@ -264,10 +265,10 @@ class LocalDataPlane:
         )
 
     async def read_log(
-        self, found: Found, attempt: int, *, follow: bool, is_over: Callable[[], Awaitable[bool]]
+        self, found: Found, attempt: int, *, follow: bool, metrics: bool, is_over: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[bytes]:
-        """Read an attempt's log from its begin; with ``follow`` until it is over."""
-        path = self._log_path(found, attempt)
+        """Read an attempt's log from its begin, with ``follow`` until it is over; or what its job measured."""
+        path = self._kept_path(found, attempt, METRICS_NAME if metrics else LOG_NAME)
         offset = 0
         while True:
             over = not follow or await is_over()
@@ -300,10 +301,10 @@ class LocalDataPlane:
         except FileMissingError:
             return b""
 
-    def _log_path(self, found: Found, attempt: int) -> Path:
+    def _kept_path(self, found: Found, attempt: int, name: str) -> Path:
         key = attempt_key(self.installation, found.options.uid, attempt)
         locations = self._locations(found.execution, found.options, attempt, key, None)
-        return Path(locations.work_directory) / LOG_NAME
+        return Path(locations.work_directory) / name
 
     def _locations(
         self, execution: ExecutionId, options: Options, attempt: int, key: AttemptKey, before: AttemptKey | None

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flyteidl.admin.agent_pb2 import GetTaskLogsResponse, GetTaskLogsResponseBody
+from flyteidl.admin.agent_pb2 import GetTaskLogsResponse, GetTaskLogsResponseBody, GetTaskMetricsResponse
 from flyteidl.core.execution_pb2 import TaskExecution, TaskLog
+from flyteidl.core.metrics_pb2 import ExecutionMetricResult
 from flytekit.extend.backend.base_connector import (
     AsyncConnectorBase,
     ConnectorRegistry,
@@ -85,6 +86,11 @@ class FileConnector(AsyncConnectorBase):
 
     def delete(self, resource_meta: FileJob, **_: Any) -> None:
         _write(resource_meta, {**_read(resource_meta), "deleted": True})
+
+    def get_metrics(self, resource_meta: FileJob, **_: Any) -> Any:
+        measured = ExecutionMetricResult(metric="cpu")
+        measured.data.update({"values": [0.5, 1.5]})
+        return GetTaskMetricsResponse(results=[measured])
 
     def get_logs(self, resource_meta: FileJob, **_: Any) -> Any:
         return GetTaskLogsResponse(body=GetTaskLogsResponseBody(results=["one line", "another"]))

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from flyte.connectors import AsyncConnector, ConnectorRegistry, Resource, ResourceMeta
-from flyteidl2.connector.connector_pb2 import GetTaskLogsResponse, GetTaskLogsResponseBody
+from flyteidl2.connector.connector_pb2 import GetTaskLogsResponse, GetTaskLogsResponseBody, GetTaskMetricsResponse
 from flyteidl2.core.execution_pb2 import TaskExecution
+from flyteidl2.core.metrics_pb2 import ExecutionMetricResult
 
 
 @dataclass
@@ -53,6 +54,11 @@ class FileConnector(AsyncConnector):
 
     async def delete(self, resource_meta: FileJob, **_: Any) -> None:
         _write(resource_meta, {**_read(resource_meta), "deleted": True})
+
+    async def get_metrics(self, resource_meta: FileJob, **_: Any) -> Any:
+        measured = ExecutionMetricResult(metric="cpu")
+        measured.data.update({"values": [0.5, 1.5]})
+        return GetTaskMetricsResponse(results=[measured])
 
     async def get_logs(self, resource_meta: FileJob, **_: Any) -> Any:
         return GetTaskLogsResponse(body=GetTaskLogsResponseBody(results=["one line", "another"]))

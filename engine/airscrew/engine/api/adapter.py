@@ -75,7 +75,8 @@ class Adapter:
     async def logs(self, request: pb.LogsRequest) -> AsyncIterator[pb.LogChunk]:
         """Answer ``Logs``."""
         attempt = request.attempt if request.HasField("attempt") else None
-        async for chunk in self._api.logs(request.execution, attempt=attempt, follow=request.follow):
+        more = {"follow": request.follow, "metrics": request.metrics}
+        async for chunk in self._api.logs(request.execution, attempt=attempt, **more):
             yield encode(chunk, pb.LogChunk())
 
     async def leaks(self, _request: pb.LeaksRequest) -> pb.LeaksReply:

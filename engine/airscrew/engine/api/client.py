@@ -249,9 +249,9 @@ class EngineClient(EngineApi):
 
     @override
     async def logs(
-        self, execution: str, *, attempt: int | None = None, follow: bool = False
+        self, execution: str, *, attempt: int | None = None, follow: bool = False, metrics: bool = False
     ) -> AsyncIterator[LogChunk]:
-        request = pb.LogsRequest(execution=execution, attempt=attempt, follow=follow)
+        request = pb.LogsRequest(execution=execution, attempt=attempt, follow=follow, metrics=metrics)
         async for message in self._read(self._stub.Logs, request):
             yield decode(message, LogChunk)
 

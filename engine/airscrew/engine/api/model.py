@@ -341,8 +341,10 @@ class EngineApi(Protocol):
         """Run a terminal execution again under a new name, or go on with a quarantined one."""
         ...
 
-    def logs(self, execution: str, *, attempt: int | None = None, follow: bool = False) -> AsyncIterator[LogChunk]:
-        """Read an attempt's log from its begin; with ``follow`` until it ends."""
+    def logs(
+        self, execution: str, *, attempt: int | None = None, follow: bool = False, metrics: bool = False
+    ) -> AsyncIterator[LogChunk]:
+        """Read an attempt's log from its begin, with ``follow`` until it ends; or, as JSON lines, its metrics."""
         ...
 
     async def leaks(self) -> builtins.list[LeakView]:

@@ -46,9 +46,9 @@ class ReadingDesk(Protocol):
         ...
 
     def read_log(
-        self, found: Found, attempt: int, *, follow: bool, is_over: Callable[[], Awaitable[bool]]
+        self, found: Found, attempt: int, *, follow: bool, metrics: bool, is_over: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[bytes]:
-        """Read an attempt's log; with ``follow`` until it is over."""
+        """Read an attempt's log, with ``follow`` until it is over; or what its job measured."""
         ...
 
 
@@ -102,7 +102,7 @@ class StoreViewer(EngineApi):
 
     @override
     async def logs(
-        self, execution: str, *, attempt: int | None = None, follow: bool = False
+        self, execution: str, *, attempt: int | None = None, follow: bool = False, metrics: bool = False
     ) -> AsyncIterator[LogChunk]:
         found = await self.reader.find(execution)
         last = found.record.attempt
@@ -116,7 +116,7 @@ class StoreViewer(EngineApi):
                 return now.attempt != number or now.verdict is not None or now.stage is Stage.DONE
             return False
 
-        async for data in self.desk.read_log(found, number, follow=follow, is_over=is_over):
+        async for data in self.desk.read_log(found, number, follow=follow, metrics=metrics, is_over=is_over):
             yield LogChunk(data=data, attempt=number)
 
     @override

@@ -5,7 +5,7 @@ The calls of one connector service, each made once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from airscrew.idl.errors import shorten
@@ -121,6 +121,18 @@ class ConnectorClient:
         request = self.wire.logs_request(Served(state.task_type, state.version), state.resource_meta, "")
         answers = await self._channel.stream(self.wire.logs_method, request, self.service.timeout)
         return [line for answer in answers for line in self._parsed(self.wire.read_logs, answer)]
+
+    async def metrics(self, state: ConnectorState, until: float) -> list[Mapping[str, object]]:
+        """
+        Read what a job measured, from when it was made until a time; empty when the connector has nothing.
+
+        Raises:
+            ConnectorError: It was not told.
+        """
+        served = Served(state.task_type, state.version)
+        request = self.wire.metrics_request(served, state.resource_meta, state.created_at, until)
+        data = await self._channel.unary(self.wire.metrics_method, request, self.service.timeout)
+        return self._parsed(self.wire.read_metrics, data)
 
     async def close(self) -> None:
         """Close all connections."""

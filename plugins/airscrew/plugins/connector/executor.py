@@ -29,7 +29,7 @@ from airscrew.plugins.connector.errors import (
     UnreachableError,
 )
 from airscrew.plugins.connector.jobs import ServiceJobs, route
-from airscrew.plugins.connector.logs import keep_log
+from airscrew.plugins.connector.logs import keep_told
 from airscrew.plugins.connector.request import build_call
 from airscrew.plugins.connector.state import ConnectorState
 from airscrew.plugins.connector.supervisor import ConnectorProcess
@@ -174,19 +174,15 @@ class ConnectorExecutor(Executor[ConnectorState]):
 
     @override
     async def check_task_status(self, context: Context, state: ConnectorState) -> Status:
-        """Say what was heard of the job last; asks the connector for nothing but the log of a job that is over."""
+        """Say what was heard of the job last; asks for nothing but the log and metrics of a job that is over."""
         jobs = self._service(state.service)
         await jobs.authorize(context)
         view = jobs.look(context.key, state)
         status = decide(state, view, jobs.trouble(context.key))
         if not status.phase.is_terminal:
             return status
-        log = await keep_log(jobs.client, state, context.locations.work_directory)
-        return (
-            status
-            if log is None
-            else status.with_info(msgspec.structs.replace(status.info, logs=(*status.info.logs, log)))
-        )
+        kept = await keep_told(jobs.client, state, context.locations.work_directory, context.clock.now())
+        return status.with_info(msgspec.structs.replace(status.info, logs=(*status.info.logs, *kept)))
 
     @override
     async def kill_task(

@@ -85,6 +85,7 @@ class Wire:
         self.get_method = f"/{service}/GetTask"
         self.delete_method = f"/{service}/DeleteTask"
         self.logs_method = f"/{service}/GetTaskLogs"
+        self.metrics_method = f"/{service}/GetTaskMetrics"
         self.execute_method = "/flyteidl.service.SyncAgentService/ExecuteTaskSync" if self._is_old else ""
         self.list_method = (
             "/flyteidl.service.AgentMetadataService/ListAgents"
@@ -165,6 +166,18 @@ class Wire:
         body: Any = parse_message(self._messages.GetTaskLogsResponse, data, "the log").body
         lines = body.structured_lines if self._is_old else body.lines
         return [*(str(line) for line in body.results), *(str(line.message) for line in lines)]
+
+    def metrics_request(self, served: Served, meta: bytes, since: float, until: float) -> bytes:
+        """Ask what a job measured between two times, Unix seconds."""
+        request: Any = self._messages.GetTaskMetricsRequest()
+        request.start_time.FromNanoseconds(int(since * 1e9))
+        request.end_time.FromNanoseconds(int(until * 1e9))
+        return self._about(request, served, meta, {})
+
+    def read_metrics(self, data: bytes) -> list[Mapping[str, object]]:
+        """Read what a job measured: by ``metric`` its name, by ``data`` the series in Prometheus' form."""
+        answer: Any = parse_message(self._messages.GetTaskMetricsResponse, data, "the metrics")
+        return [{"metric": str(one.metric), "data": struct_to_json(one.data)} for one in answer.results]
 
     def _about(self, request: Any, served: Served, meta: bytes, connection: Connection) -> bytes:  # noqa: ANN401 - generated code
         request.resource_meta = meta

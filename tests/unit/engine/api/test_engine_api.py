@@ -134,6 +134,14 @@ async def test_a_log_arrives_in_order(api: EngineApi, fake: FakeEngineApi, attem
     assert ("logs", ("default/a", attempt, False)) in fake.calls
 
 
+async def test_metrics_are_asked_for_instead_of_the_log(api: EngineApi, fake: FakeEngineApi) -> None:
+    await api.submit(REQUEST)
+
+    await collect(api.logs("default/a", metrics=True))
+
+    assert [call for call, _ in fake.calls if call in {"logs", "metrics"}] == ["metrics"]
+
+
 async def test_a_log_is_followed_until_the_end(api: EngineApi, fake: FakeEngineApi) -> None:
     await api.submit(REQUEST)
 

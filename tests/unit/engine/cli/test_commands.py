@@ -198,6 +198,13 @@ def test_watch_tells_each_change_and_ends_like_the_execution(
     assert len(opened.views) == 3, "the store is let go of between two looks"
 
 
+def test_metrics_are_printed_as_they_were_told(airscrew: Airscrew, three: FakeEngineApi) -> None:
+    airscrew("logs", "a", "--metrics")
+
+    assert ("metrics", ("default/a", None, False)) in three.calls
+    assert "leave out --follow" in airscrew("logs", "a", "--metrics", "--follow").err
+
+
 def test_logs_are_printed_byte_for_byte(airscrew: Airscrew, three: FakeEngineApi) -> None:
     three.log["default/a"] = bytearray("märchen\nno newline".encode())
 

@@ -25,7 +25,7 @@ class LeavingEngine(FakeEngineApi):
 
     @override
     async def logs(
-        self, execution: str, *, attempt: int | None = None, follow: bool = False
+        self, execution: str, *, attempt: int | None = None, follow: bool = False, metrics: bool = False
     ) -> AsyncIterator[LogChunk]:
         async for chunk in super().logs(execution, attempt=attempt):
             yield chunk
