@@ -20,6 +20,7 @@ from tests.simulation.services import CALL_SECONDS, SETTLE_SECONDS, WINDOW_SECON
 from tests.simulation.work import outputs
 from tests.simulation.world import unit_of
 
+from airscrew.engine.clock import LoopClock
 from airscrew.engine.executor import (
     AtMostOnce,
     Findable,
@@ -51,6 +52,7 @@ from airscrew.plugins.webapi import (
 Told = Mapping[str, Any]
 T = TypeVar("T")
 
+EPOCH = LoopClock().epoch
 ENDED = frozenset({"succeeded", "flaky", "hasty", "broken", "cancelled"})
 
 
@@ -60,9 +62,11 @@ class WebState(JobState, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         serial: No two have the same.
+        looks: How often it was looked at.
     """
 
     serial: int = 0
+    looks: int = 0
 
 
 class SimPlugin(WebApiPlugin[WebState, Told]):
@@ -114,7 +118,7 @@ class SimPlugin(WebApiPlugin[WebState, Told]):
         return await self._ask(self.service.cancel(state.id))
 
     async def find(self, context: TaskContext[WebState]) -> Sequence[Listed]:
-        return [Listed(one["id"], one["created_at"]) for one in await self._ask(self.service.list(context.key))]
+        return [Listed(one["id"], EPOCH + one["created_at"]) for one in await self._ask(self.service.list(context.key))]
 
     async def _ask(self, asked: Awaitable[T]) -> T:
         try:
@@ -130,7 +134,8 @@ class SimPlugin(WebApiPlugin[WebState, Told]):
     def status(self, state: WebState, view: Told | None) -> TaskStatus[WebState]:
         if view is None:
             return TaskStatus.queued(state, "not heard of yet")
-        return SimExecutor.status(_ANY, state, view)
+        looked = msgspec.structs.replace(state, looks=state.looks + 1)
+        return SimExecutor.status(_ANY, looked, view)
 
 
 _ANY: Any = None

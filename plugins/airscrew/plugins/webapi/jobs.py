@@ -35,6 +35,7 @@ from airscrew.plugins.webapi.breaker import LONGEST_PAUSE_SECONDS
 from airscrew.plugins.webapi.decide import Watched, seen
 from airscrew.plugins.webapi.door import Door
 from airscrew.plugins.webapi.plugin import Limits, StateT, ViewT, WebApiPlugin
+from airscrew.plugins.webapi.state import JobState
 
 T = TypeVar("T")
 AskT = TypeVar("AskT")
@@ -72,7 +73,7 @@ class Jobs(Generic[StateT, ViewT]):
         self._door = door
         self._clock = clock
         self._heard_at: dict[str, float] = {}
-        self._keys: dict[str, str] = {}
+        self._items: dict[str, str] = {}
         self._hurried: dict[str, None] = {}
         self._hurry = asyncio.Event()
         self._stack = AsyncExitStack()
@@ -84,7 +85,7 @@ class Jobs(Generic[StateT, ViewT]):
             random=random,
             options=_options(plugin.limits),
             create_batches=None if plugin.limits.batch_size > 1 else single_item_batches,
-            on_change=lambda key, _: wake(key),
+            on_change=lambda item, _: wake(_key_of(item)),
         )
 
     async def __aenter__(self) -> Self:
@@ -108,52 +109,49 @@ class Jobs(Generic[StateT, ViewT]):
 
     def look(self, key: str, state: StateT) -> Watched[StateT, ViewT]:
         """Return what was heard of a job last, and see to it that it is read from now on."""
-        if state.id not in self._keys:
-            self._keys[state.id] = key
-        watched = self._cache.get(key)
-        return watched if watched is not None else self._cache.get_or_create(key, self._watched(state))
+        item = _item(key, state)
+        self._items.setdefault(state.id, item)
+        watched = self._cache.get(item)
+        return watched if watched is not None else self._cache.get_or_create(item, self._watched(state))
 
     def is_settled(self, key: str, state: StateT) -> bool:
         """Tell whether the job would be visible by now if it existed."""
-        return self._clock.monotonic() >= self.look(key, state).settled_at
+        watched = self._cache.get(_item(key, state)) or self._watched(state)
+        return self._clock.monotonic() >= watched.settled_at
 
     def is_over(self, watched: Watched[StateT, ViewT]) -> bool:
         """Tell whether nothing more will be heard of a job."""
         return watched.is_gone or (watched.view is not None and self._plugin.is_over(watched.view))
 
-    def trouble(self, key: str) -> str:
+    def trouble(self, key: str, state: StateT) -> str:
         """Say why a job is not heard of at the moment; empty when it is."""
         if self._door.trouble:
             return self._door.trouble
-        status = self._cache.inspect(key)
+        status = self._cache.inspect(_item(key, state))
         return status.last_error if status and status.errors > 1 else ""
 
     def forget(self, key: str, state: StateT) -> None:
         """Read a job no more."""
-        self._keys.pop(state.id, None)
-        self._heard_at.pop(key, None)
-        self._cache.delete_delayed(key)
-
-    def note(self, key: str, state: StateT, view: ViewT) -> None:
-        """Take a job's view out of an answer that was asked for otherwise."""
-        watched = self.look(key, state)
-        self._cache.update(key, replace(watched, view=view, missing=0))
+        item = _item(key, state)
+        self._items.pop(state.id, None)
+        self._heard_at.pop(item, None)
+        self._cache.delete_delayed(item)
 
     def changed(self, job_id: str, view: ViewT) -> bool:
         """Take what a plugin was told of a job; False when nobody waits for it."""
-        key = self._keys.get(job_id)
-        watched = self._cache.get(key) if key is not None else None
-        if key is None or watched is None:
+        item = self._items.get(job_id)
+        watched = self._cache.get(item) if item is not None else None
+        if item is None or watched is None:
             return False
-        self._heard_at[key] = self._clock.monotonic()
-        return self._cache.update(key, replace(watched, view=view, missing=0))
+        self._heard_at[item] = self._clock.monotonic()
+        return self._cache.update(item, replace(watched, view=view, missing=0))
 
     def look_at(self, job_id: str) -> bool:
         """Read a job soon; False when nobody waits for it."""
-        key = self._keys.get(job_id)
-        if key is None:
+        item = self._items.get(job_id)
+        if item is None:
             return False
-        self._hurried[key] = None
+        self._hurried[item] = None
         self._hurry.set()
         return True
 
@@ -166,13 +164,13 @@ class Jobs(Generic[StateT, ViewT]):
         """Read what plugins pointed at, as many at once as a request takes."""
         while True:
             await self._hurry.wait()
-            keys = list(self._hurried)[: self._plugin.limits.batch_size]
-            for key in keys:
-                del self._hurried[key]
+            items = list(self._hurried)[: self._plugin.limits.batch_size]
+            for item in items:
+                del self._hurried[item]
             if not self._hurried:
                 self._hurry.clear()
-            found = ((key, self._cache.get(key)) for key in keys)
-            batch = [BatchItem(key, watched) for key, watched in found if watched and not self.is_over(watched)]
+            found = ((item, self._cache.get(item)) for item in items)
+            batch = [BatchItem(item, watched) for item, watched in found if watched and not self.is_over(watched)]
             for result in await self._read_safely(batch):
                 if isinstance(result, Updated):
                     self._cache.update(result.id, result.item)
@@ -229,6 +227,15 @@ class Jobs(Generic[StateT, ViewT]):
         """Give a request no longer than it may take: a plugin's library may have no limit of its own."""
         async with asyncio.timeout(self._plugin.limits.timeout_seconds):
             return await ask(what)
+
+
+def _item(key: str, state: JobState) -> str:
+    """Name a job in the cache: an attempt may have two for a while, and what is heard of one is not of the other."""
+    return f"{key} {state.id}"
+
+
+def _key_of(item: str) -> str:
+    return item.partition(" ")[0]
 
 
 def _options(limits: Limits) -> CacheOptions:

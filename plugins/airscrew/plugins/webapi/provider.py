@@ -138,7 +138,7 @@ class Provider(Generic[StateT, ViewT]):
         watched = self.jobs.look(context.key, state)
         if watched.is_gone:
             return gone_status(self.name, watched, state)
-        status = self._status(state, watched, self.jobs.trouble(context.key))
+        status = self._status(state, watched, self.jobs.trouble(context.key, state))
         if status.phase is Phase.SUCCESS and status.outputs is None:
             return await self._with_outputs(context, status, watched)
         return status
