@@ -340,7 +340,9 @@ def delete_folders(folders: Iterable[Path]) -> None:
     from shutil import rmtree
 
     for folder in folders:
-        rmtree(folder, ignore_errors=True)
+        # An attempt without a folder has "" for one, and that path is the process's own working directory.
+        if folder.is_absolute():
+            rmtree(folder, ignore_errors=True)
 
 
 def read_part(path: Path, offset: int) -> bytes:
