@@ -10,7 +10,8 @@ the method with a better reason than the default where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,20 +19,24 @@ from typing import TYPE_CHECKING, Any
 from tests.support.fake_qubole import FakeQubole
 from tests.support.literal_maps import literals
 from tests.unit.plugins.qubole.qubole_kit import CONFIG, SECRETS, TOKEN, hive_task
+from tests.unit.plugins.waitable.waitable_kit import waitable
 from tests.unit.plugins.webapi.webapi_kit import ServiceExecutor
 from typing_extensions import override
 
+from airscrew.engine.api.model import ApiError, ExecutionView
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import Executor, Idempotent, StartDeclaration
 from airscrew.engine.testing.conformance import Job, NotApplicable, Scenarios
 from airscrew.engine.testing.job_service import FakeJobService, Fault
+from airscrew.idl.phase import Phase
 from airscrew.idl.template import make_template
 from airscrew.plugins.echo import EchoExecutor
 from airscrew.plugins.http_job import HttpJobExecutor
 from airscrew.plugins.noop import NoopExecutor
 from airscrew.plugins.qubole import QuboleExecutor
 from airscrew.plugins.sleep import SleepExecutor
+from airscrew.plugins.waitable import WaitableExecutor
 from airscrew.plugins.webapi import Limits, SyncCall, SyncExecutor
 
 if TYPE_CHECKING:
@@ -372,3 +377,42 @@ class QuboleScenarios(Scenarios):
     @override
     def allowed_calls_per_hour(self, jobs: int) -> int:
         return 3600 // 9 * jobs
+
+
+class WaitableScenarios(Scenarios):
+    """Waits for executions that end by themselves, a while after the scenarios were opened."""
+
+    @override
+    async def open(self) -> None:
+        self._ends_at = LoopClock().monotonic() + 20.0
+
+    def make_executor(self) -> Executor[Any]:
+        return WaitableExecutor(self._watch)
+
+    @override
+    def succeeding(self) -> Job:
+        return self._wait("well")
+
+    @override
+    def failing(self) -> Job:
+        return self._wait("ill")
+
+    @override
+    def endless(self) -> Job:
+        return self._wait("never")
+
+    @override
+    def refused(self) -> Job:
+        return Job(make_template("waitable"))
+
+    def _wait(self, name: str) -> Job:
+        return Job(make_template("waitable", custom=waitable(name)))
+
+    async def _watch(self, name: str) -> AsyncIterator[ExecutionView]:
+        ends = {"well": Phase.SUCCESS, "ill": Phase.PERMANENT_FAILURE}
+        awaited = name.removeprefix("test/")
+        if awaited not in {*ends, "never"}:
+            raise ApiError("not_found", f"there is no execution {name}")
+        yield ExecutionView(execution=name, uid="u", task_type="t", phase=Phase.RUNNING)
+        await asyncio.sleep(self._ends_at - LoopClock().monotonic() if awaited in ends else FOREVER)
+        yield ExecutionView(execution=name, uid="u", task_type="t", phase=ends[awaited], ended_at=1.0)

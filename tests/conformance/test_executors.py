@@ -17,6 +17,7 @@ from tests.conformance.executor_scenarios import (
     QuboleScenarios,
     SleepScenarios,
     SyncScenarios,
+    WaitableScenarios,
     WebApiScenarios,
 )
 
@@ -39,6 +40,7 @@ EXECUTORS: dict[str, Callable[[], Any]] = {
     "webapi-at_most_once": partial(WebApiScenarios, start=AtMostOnce()),
     "sync": SyncScenarios,
     "qubole": QuboleScenarios,
+    "waitable": WaitableScenarios,
     "http_job-at_most_once": partial(HttpJobScenarios, start={"how": "at_most_once"}, idempotent=False),
 }
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass, field
 from random import Random
 
+from airscrew.engine.api.model import ExecutionView
 from airscrew.engine.children import Children
 from airscrew.engine.clock import Clock
 from airscrew.engine.config import WorkKind, WorkScope
@@ -265,6 +266,7 @@ def _assemble(parts: CoreParts, installation: str, clock: EngineClock, life: int
     )
     frame = _Frame(parts, installation, clock, life, scope, bell, hosts, quotas if parts.pools else None, draining)
     api = _make_service(frame)
+    bell.reader = api.reader
     bell.controller = _make_controller(frame, api)
     member = parts.membership
     store = parts.store if member is None else FencedStore(member.store, member.unit(LEADER))
@@ -359,6 +361,7 @@ class _Bell:
     """Reaches the controller for the parts that are made before it."""
 
     controller: Controller
+    reader: Reader
 
     def wake(self, execution: ExecutionId) -> None:
         self.controller.wake(execution)
@@ -368,6 +371,9 @@ class _Bell:
 
     def look(self, execution: ExecutionId) -> None:
         self.controller.look(execution)
+
+    def watch(self, name: str) -> AsyncIterator[ExecutionView]:
+        return self.reader.watch(name)
 
 
 def _taken_up(live: Live, cache: TaskCache) -> None:
@@ -386,6 +392,7 @@ def _setup_for(parts: CoreParts, installation: str, clock: Clock, bell: _Bell) -
             clock=clock,
             random=parts.random,
             wake=bell.wake_key,
+            watch=bell.watch,
         )
 
     return setup

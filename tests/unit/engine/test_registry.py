@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from importlib.metadata import EntryPoint
 from random import Random
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from tests.support.scripted import Count
 from tests.support.templates import echo_template
 
-from airscrew.engine.api.model import ListRequest, SubmitRequest
+from airscrew.engine.api.model import ExecutionView, ListRequest, SubmitRequest
 from airscrew.engine.clock import LoopClock, SystemClock
 from airscrew.engine.core import CoreParts, open_core
 from airscrew.engine.data.secrets import Secrets
@@ -23,6 +24,7 @@ from airscrew.engine.testing.virtual_time import elapse
 from airscrew.engine.timebase import BootClock
 from airscrew.idl.errors import UsageError
 from airscrew.idl.phase import Phase
+from airscrew.state.errors import StoreUnavailableError
 from airscrew.state.memory import MemoryStore
 
 
@@ -136,6 +138,31 @@ class TestOneInstance:
             plugin.setups[0].wake("akey")
 
         assert heard == [("first", "akey"), ("second", "akey")]
+
+    async def test_the_same_of_what_it_watches_executions_by(self) -> None:
+        registry, plugin, asked = Registry(), Plugin(), []
+        registry.register(plugin)
+
+        async def watch(name: str) -> AsyncIterator[ExecutionView]:
+            asked.append(name)
+            return
+            yield
+
+        for engine in (None, watch):
+            await registry.initialise(
+                lambda _, engine=engine: Setup(  # type: ignore[misc]
+                    installation="i", clock=SystemClock(), random=Random(1), wake=lambda _: None, watch=engine
+                )
+            )
+            given = plugin.setups[0].watch
+            assert given is not None
+            if engine is None:
+                with pytest.raises(StoreUnavailableError, match="no engine runs"):
+                    given("a")
+            else:
+                assert [view async for view in given("a")] == []
+
+        assert asked == ["a"]
 
     @pytest.mark.virtual_time
     async def test_a_thousand_tasks_of_three_types_across_a_restart_have_one_instance(self) -> None:

@@ -18,7 +18,7 @@ thread and loop of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, Union
@@ -29,6 +29,7 @@ from airscrew.engine.executor.declarations import AtMostOnce, ClusterRight, Reso
 from airscrew.engine.executor.status import Found, Gone, NotStarted, Released, StillThere, TaskStatus
 
 if TYPE_CHECKING:
+    from airscrew.engine.api.model import ExecutionView
     from airscrew.engine.cache import Measured
     from airscrew.idl.template import TaskTemplate
 
@@ -51,6 +52,10 @@ class Setup:
         clock: The time.
         random: A source of randomness for jitter.
         wake: Push an execution back into the queue by its attempt's key; thread-safe.
+        watch: Show an execution of this store by its name, now and after each change, until it is over; whichever
+            engine has it. Only on the engine's own loop. ``ApiError`` (``not_found``) when there is none,
+            ``StoreUnavailableError`` while the store is away; ends early when it is pruned. None where there is no
+            engine.
     """
 
     installation: str
@@ -59,6 +64,7 @@ class Setup:
     clock: Clock
     random: Random
     wake: Callable[[str], None]
+    watch: Callable[[str], AsyncIterator[ExecutionView]] | None = None
 
 
 class Executor(ABC, Generic[StateT]):

@@ -12,13 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from airscrew.engine.errors import ConflictingExecutorsError, plugin_wall
 from airscrew.engine.executor import AnyExecutor, Executor, Findable, Setup
 from airscrew.engine.registry.resolution import Resolution, conflicts, nearest, resolve
 from airscrew.idl.errors import UsageError
+from airscrew.state.errors import StoreUnavailableError
+
+if TYPE_CHECKING:
+    from airscrew.engine.api.model import ExecutionView
 
 REGISTERED = "registered"
 
@@ -57,11 +62,18 @@ class _Held:
     initialised: bool = False
     problem: str = ""
     bell: Callable[[str], None] | None = None
+    window: Callable[[str], AsyncIterator[ExecutionView]] | None = None
 
     def wake(self, key: str) -> None:
         """Wake by the engine that runs now: the executor keeps this for as long as it lives, an engine does not."""
         if self.bell is not None:
             self.bell(key)
+
+    def watch(self, name: str) -> AsyncIterator[ExecutionView]:
+        """Watch by the engine that runs now, for the same reason."""
+        if self.window is None:
+            raise StoreUnavailableError("no engine runs")
+        return self.window(name)
 
 
 @dataclass(slots=True)
@@ -115,13 +127,13 @@ class Registry:
             if held.executor is None or held.problem:
                 continue
             setup = setup_for(held.candidate.id)
-            held.bell = setup.wake
+            held.bell, held.window = setup.wake, setup.watch
             if held.initialised:
                 continue
             try:
                 with plugin_wall("initialize"):
                     async with asyncio.timeout(INITIALISE_SECONDS):
-                        made = held.executor.initialize(replace(setup, wake=held.wake))
+                        made = held.executor.initialize(replace(setup, wake=held.wake, watch=held.watch))
                         if inspect.isawaitable(made):
                             await made
             except Exception as error:  # noqa: BLE001 - the wall around an executor's code
