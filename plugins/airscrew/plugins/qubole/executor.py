@@ -7,10 +7,9 @@ Qubole knows no idempotency keys; a command's name is the attempt's key, by whic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
-from flyteidl.plugins.qubole_pb2 import QuboleHiveJob
 from typing_extensions import override
 
 from airscrew.engine.executor import Findable, TaskContext, TaskStatus
@@ -35,6 +34,7 @@ from airscrew.plugins.webapi import (
 
 if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import LiteralMap
+    from flyteidl.plugins.qubole_pb2 import QuboleHiveJob
 
 Context = TaskContext[HiveState]
 _OVER = frozenset({"done", "error", "cancelled"})
@@ -132,7 +132,6 @@ class QuboleExecutor(WebApiExecutor[HiveState, Command]):
 
     plugin_type = QubolePlugin
     needs_config = True
-    custom_message: ClassVar[type[object] | None] = QuboleHiveJob
 
     def __init__(self, open_transport: Callable[[], Transport] = AiohttpTransport.open) -> None:
         super().__init__()
@@ -140,7 +139,10 @@ class QuboleExecutor(WebApiExecutor[HiveState, Command]):
 
     @override
     def make_plugin(self) -> QubolePlugin:
-        """Make the plugin with what sends its requests."""
+        """Make the plugin with what sends its requests; from now on its tasks are read as their message says."""
+        from flyteidl.plugins.qubole_pb2 import QuboleHiveJob
+
+        vars(self)["custom_message"] = QuboleHiveJob  # not on the class: a command that lists executors loads no IDL
         return QubolePlugin(self._open_transport)
 
 
