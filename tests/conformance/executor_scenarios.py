@@ -11,7 +11,7 @@ the method with a better reason than the default where there is one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -408,7 +408,7 @@ class WaitableScenarios(Scenarios):
     def _wait(self, name: str) -> Job:
         return Job(make_template("waitable", custom=waitable(name)))
 
-    async def _watch(self, name: str) -> AsyncIterator[ExecutionView]:
+    async def _watch(self, name: str) -> AsyncGenerator[ExecutionView, None]:
         ends = {"well": Phase.SUCCESS, "ill": Phase.PERMANENT_FAILURE}
         awaited = name.removeprefix("test/")
         if awaited not in {*ends, "never"}:

@@ -56,7 +56,7 @@ async def open_whole_engine(
             membership = await stack.enter_async_context(joined)
         data = LocalDataPlane(
             store=store,
-            storage=Storage(),
+            storage=await stack.enter_async_context(Storage()),
             base="memory://data",
             work_base="/nowhere/work",
             secrets=Secrets([]),

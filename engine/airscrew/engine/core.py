@@ -8,7 +8,7 @@ memory.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import dataclass, field
 from random import Random
@@ -372,7 +372,7 @@ class _Bell:
     def look(self, execution: ExecutionId) -> None:
         self.controller.look(execution)
 
-    def watch(self, name: str) -> AsyncIterator[ExecutionView]:
+    def watch(self, name: str) -> AsyncGenerator[ExecutionView, None]:
         return self.reader.watch(name)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from importlib.metadata import EntryPoint
 from random import Random
 from typing import Any
@@ -143,7 +143,7 @@ class TestOneInstance:
         registry, plugin, asked = Registry(), Plugin(), []
         registry.register(plugin)
 
-        async def watch(name: str) -> AsyncIterator[ExecutionView]:
+        async def watch(name: str) -> AsyncGenerator[ExecutionView, None]:
             asked.append(name)
             return
             yield

@@ -18,7 +18,7 @@ thread and loop of its own.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, Union
@@ -64,7 +64,7 @@ class Setup:
     clock: Clock
     random: Random
     wake: Callable[[str], None]
-    watch: Callable[[str], AsyncIterator[ExecutionView]] | None = None
+    watch: Callable[[str], AsyncGenerator[ExecutionView, None]] | None = None
 
 
 class Executor(ABC, Generic[StateT]):

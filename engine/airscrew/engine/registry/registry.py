@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -62,14 +62,14 @@ class _Held:
     initialised: bool = False
     problem: str = ""
     bell: Callable[[str], None] | None = None
-    window: Callable[[str], AsyncIterator[ExecutionView]] | None = None
+    window: Callable[[str], AsyncGenerator[ExecutionView, None]] | None = None
 
     def wake(self, key: str) -> None:
         """Wake by the engine that runs now: the executor keeps this for as long as it lives, an engine does not."""
         if self.bell is not None:
             self.bell(key)
 
-    def watch(self, name: str) -> AsyncIterator[ExecutionView]:
+    def watch(self, name: str) -> AsyncGenerator[ExecutionView, None]:
         """Watch by the engine that runs now, for the same reason."""
         if self.window is None:
             raise StoreUnavailableError("no engine runs")

@@ -7,7 +7,7 @@ Works with and without a running engine; writes nothing.
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -133,7 +133,7 @@ class Reader:
                 return records
             start = page.next_start
 
-    async def watch(self, name: str) -> AsyncIterator[ExecutionView]:
+    async def watch(self, name: str) -> AsyncGenerator[ExecutionView, None]:
         """Show an execution now and after each change, until it is over."""
         found, revision = await self._look(name)
         yield self.show(found)

@@ -71,13 +71,18 @@ def standing(names: Sequence[str], known_done: Collection[str], look: Look) -> W
     return Waiting(tuple(done), tuple(left), _told(left, len(names)))
 
 
-def cycle(own: str, names: Sequence[str], look: Look) -> list[str]:
+def cycle(line: Sequence[str], names: Sequence[str], look: Look) -> list[str]:
     """
     Return the way from an execution over what it waits for back to itself or to one that it is a part of.
 
     Empty when there is none, or none that can be seen yet.
+
+    Args:
+        line: The execution, and what it is a part of.
+        names: What it waits for.
+        look: Shows others.
     """
-    goals, ways = {own, *_ancestors(own, look)}, [[own, name] for name in names]
+    goals, ways = set(line), [[line[0], name] for name in names]
     met = set[str]()
     while ways:
         way = ways.pop()
@@ -90,14 +95,6 @@ def cycle(own: str, names: Sequence[str], look: Look) -> list[str]:
         if seen is not None:
             ways += [[*way, name] for name in seen.waits_for]
     return []
-
-
-def _ancestors(own: str, look: Look) -> list[str]:
-    found, at = list[str](), own
-    while (seen := look(at)) is not None and seen.parent and seen.parent not in found:
-        at = seen.parent
-        found.append(at)
-    return found
 
 
 def _told(left: Sequence[str], count: int) -> str:

@@ -6,7 +6,7 @@ Nothing is asked for by time: each change of what is awaited wakes those who wai
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from typing_extensions import override
 
+from airscrew.engine.api.model import ApiError
 from airscrew.engine.errors import PermanentError
-from airscrew.engine.executor import Executor, Gone, NoEffect, Setup, TaskContext, TaskStatus
+from airscrew.engine.executor import Executor, Gone, NoEffect, NotStarted, Setup, TaskContext, TaskStatus
 from airscrew.idl.phase import TaskInfo
 from airscrew.idl.template import TargetKind, TaskTemplate
 from airscrew.plugins.opened import Opened
@@ -23,9 +24,14 @@ from airscrew.plugins.settings import read_settings
 from airscrew.plugins.waitable.decide import Failed, Waiting, cycle, standing
 from airscrew.plugins.waitable.followed import Followed, Seen
 from airscrew.plugins.waitable.names import FLYTE_NAMESPACE, Home, awaited_by
+from airscrew.state.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from airscrew.engine.api.model import ExecutionView
+
+
+STATE_LIMIT = 48 * 1024
+"""All names, kept twice when all are done, may take so many bytes of the custom state."""
 
 
 class WaitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,10 +51,12 @@ class WaitState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         waits_for: What is waited for, as ``namespace/name``.
+        part_of: What the task is a child of, and what that is a child of, and so on.
         done: What of it has succeeded: it may be pruned before the wait is over.
     """
 
     waits_for: tuple[str, ...]
+    part_of: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
 
 
@@ -72,7 +80,7 @@ class WaitableExecutor(Executor[WaitState]):
     produces_outputs = False
     disables_cache = True
 
-    def __init__(self, watch: Callable[[str], AsyncIterator[ExecutionView]] | None = None) -> None:
+    def __init__(self, watch: Callable[[str], AsyncGenerator[ExecutionView, None]] | None = None) -> None:
         self._own_watch = watch
         self._config = WaitConfig()
         self._opened = Opened()
@@ -94,7 +102,7 @@ class WaitableExecutor(Executor[WaitState]):
             self._opened.hold(stack)
 
     @override
-    async def start_task(self, context: Context, template: TaskTemplate) -> Status:
+    async def start_task(self, context: Context, template: TaskTemplate) -> Status | NotStarted:
         """Say what is waited for; a task with a container is refused, for nobody would run it."""
         if template.target is not TargetKind.NONE:
             raise PermanentError(
@@ -105,7 +113,18 @@ class WaitableExecutor(Executor[WaitState]):
         names = awaited_by(template.custom, inputs, Home(context.namespace, self._config.namespace))
         if str(context.execution) in names:
             raise PermanentError(f"{context.execution} waits for itself", code="WaitCycle")
-        return await self._status(context, WaitState(waits_for=tuple(names)))
+        size = len(msgspec.json.encode(WaitState(waits_for=tuple(names), done=tuple(names))))
+        if size > STATE_LIMIT:
+            raise PermanentError(
+                f"the task names {len(names)} executions: too many to be kept in its custom state; wait for some of "
+                "them by a task of its own, and for that one here",
+                code="BadTaskSpecification",
+            )
+        try:
+            part_of = await self._followed.ancestors(str(context.execution))
+        except (ApiError, StoreUnavailableError) as error:
+            return NotStarted(f"what it is a part of cannot be read: {error}")
+        return await self._status(context, WaitState(waits_for=tuple(names), part_of=tuple(part_of)))
 
     @override
     async def check_task_status(self, context: Context, state: WaitState) -> Status:
@@ -138,10 +157,10 @@ class WaitableExecutor(Executor[WaitState]):
         now = standing(state.waits_for, state.done, look)
         if isinstance(now, Failed):
             return TaskStatus.permanent_failure(state, now.message, code=now.code, kind=now.seen.kind)
-        state = WaitState(waits_for=state.waits_for, done=now.done)
+        state = msgspec.structs.replace(state, done=now.done)
         if not now.left:
             return TaskStatus.success(state)
-        way = cycle(own, now.left, look)
+        way = cycle([own, *state.part_of], now.left, look)
         if way:
             return TaskStatus.permanent_failure(state, f"waits in a circle: {' -> '.join(way)}", code="WaitCycle")
         return self._waiting(state, now)
@@ -159,7 +178,7 @@ def _problems(config: WaitConfig) -> Iterator[str]:
         yield "namespace: is empty: use something like {project}-{domain}"
 
 
-async def _see_nothing(name: str) -> AsyncIterator[ExecutionView]:
+async def _see_nothing(name: str) -> AsyncGenerator[ExecutionView, None]:
     """Stand in where there is no engine, as in a list of what is installed."""
     raise PermanentError(f"nobody can see {name}: no engine runs", code="NoEngine")
     yield

@@ -11,8 +11,8 @@ Guarantees:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,6 @@ class Seen:
         is_over: Whether that is its end.
         message: Why it failed.
         kind: Whose failure it was.
-        parent: What it is a child of; empty for none.
         waits_for: What it waits for itself.
         is_absent: Whether there is no such execution.
     """
@@ -49,7 +48,6 @@ class Seen:
     is_over: bool = False
     message: str = ""
     kind: ErrorKind = ErrorKind.USER
-    parent: str = ""
     waits_for: tuple[str, ...] = ()
     is_absent: bool = False
 
@@ -74,7 +72,7 @@ class Followed:
     """
 
     def __init__(
-        self, executor_id: str, watch: Callable[[str], AsyncIterator[ExecutionView]], wake: Callable[[str], None]
+        self, executor_id: str, watch: Callable[[str], AsyncGenerator[ExecutionView, None]], wake: Callable[[str], None]
     ) -> None:
         self._executor_id = executor_id
         self._watch = watch
@@ -107,6 +105,28 @@ class Followed:
                 for name in names:
                     if name in self._watches:
                         await self._watches[name].heard.wait()
+
+    async def ancestors(self, name: str) -> list[str]:
+        """
+        Say what an execution is a child of, and what that is a child of, and so on; read once, for it never changes.
+
+        Raises:
+            StoreUnavailableError: The store does not answer.
+        """
+        found = list[str]()
+        while (parent := await self._parent(found[-1] if found else name)) and parent not in found:
+            found.append(parent)
+        return found
+
+    async def _parent(self, name: str) -> str:
+        try:
+            async with aclosing(self._watch(name)) as views:
+                async for view in views:
+                    return view.parent
+        except ApiError as error:
+            if error.code != "not_found":
+                raise
+        return ""
 
     def trouble(self, name: str) -> str:
         """Say why an execution cannot be seen at the moment; empty when it can."""
@@ -164,7 +184,6 @@ class Followed:
             is_over=view.is_over,
             message="" if error is None else error.message,
             kind=ErrorKind.USER if error is None or error.kind is ErrorKind.UNKNOWN else error.kind,
-            parent=view.parent,
             waits_for=self._waits_for(view),
         )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
+from tests.support.literal_maps import literals
 from tests.unit.plugins.waitable.waitable_kit import waitable
 
 from airscrew.engine.api.model import ApiError, ExecutionView
 from airscrew.engine.errors import PermanentError
+from airscrew.engine.executor import NotStarted
 from airscrew.engine.testing.attempt import Attempt
 from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.engine.testing.virtual_time import elapse
@@ -40,7 +42,7 @@ class FakeExecutions:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    async def watch(self, name: str) -> AsyncIterator[ExecutionView]:
+    async def watch(self, name: str) -> AsyncGenerator[ExecutionView, None]:
         self.watched += 1
         self.open += 1
         try:
@@ -76,7 +78,7 @@ async def test_nothing_is_asked_for_by_time() -> None:
 
         await elapse(3600.0)
 
-        assert executions.watched == 2  # what is awaited, and the one that waits: it may be part of another
+        assert (executions.watched, executions.open) == (2, 1)  # what it is a part of was read once
 
 
 async def test_many_who_wait_for_one_share_a_watch_which_ends_with_the_last_of_them() -> None:
@@ -111,8 +113,9 @@ async def test_a_change_wakes_who_waits() -> None:
 async def test_a_store_that_is_away_is_the_reason_and_ends_nothing() -> None:
     async with environment() as (opened, executions):
         attempt = wait_for(opened)
-        executions.is_away = True
         await attempt.start()
+        executions.is_away = True
+        executions.set("test/a", Phase.RUNNING)
         await elapse(10.0)
         shown = await attempt.check()
 
@@ -124,6 +127,16 @@ async def test_a_store_that_is_away_is_the_reason_and_ends_nothing() -> None:
     assert shown.phase is Phase.RUNNING
     assert "the store is away, on purpose" in shown.reason
     assert status.phase is Phase.SUCCESS
+
+
+async def test_a_start_while_the_store_is_away_begins_later() -> None:
+    async with environment() as (opened, executions):
+        executions.is_away = True
+
+        answer = await wait_for(opened).start()
+
+    assert isinstance(answer, NotStarted)
+    assert "the store is away, on purpose" in answer.reason
 
 
 async def test_one_that_is_gone_before_its_end_was_seen_is_unknown() -> None:
@@ -159,6 +172,14 @@ async def test_a_container_that_nobody_would_run_is_refused() -> None:
     async with environment() as (opened, _):
         with pytest.raises(PermanentError, match="a waitable task only waits"):
             await opened.attempt(template).start()
+
+
+async def test_more_names_than_can_be_kept_are_refused_with_a_way_out() -> None:
+    names = [waitable(f"execution-number-{number}") for number in range(2000)]
+    template = make_template("waitable", inputs={"all": list[dict]})
+    async with environment() as (opened, _):
+        with pytest.raises(PermanentError, match="the task names 2000 executions: too many"):
+            await opened.attempt(template, literals(all=(names, list[dict]))).start()
 
 
 async def test_a_wrong_configuration_is_one_line() -> None:
