@@ -22,7 +22,12 @@ from airscrew.idl.phase import Phase
 from airscrew.idl.template import TaskTemplate, make_template
 from airscrew.plugins.qubole import QuboleExecutor
 
-pytestmark = pytest.mark.virtual_time
+pytestmark = [
+    pytest.mark.virtual_time,
+    pytest.mark.reaches(
+        "qubole", how="own", by="qubole", checked="the service takes Qubole's own client (qds-sdk) as well"
+    ),
+]
 
 
 async def test_the_queries_of_the_message_are_copied_into_the_custom_state() -> None:
@@ -42,6 +47,7 @@ async def test_the_queries_of_the_message_are_copied_into_the_custom_state() -> 
     }
 
 
+@pytest.mark.shows("start", "poll", "succeed")
 async def test_a_command_is_asked_for_once_under_the_attempts_key_and_runs_to_its_end() -> None:
     async with open_bench() as bench:
         attempt = bench.task("select sleep(20)")
@@ -94,6 +100,7 @@ async def test_what_the_query_writes_is_the_output() -> None:
     assert outputs.literals["results"].scalar.schema.type == declared.schema
 
 
+@pytest.mark.shows("user failure")
 async def test_a_query_that_fails_is_the_users_failure_and_the_way_to_its_log_is_shown() -> None:
     async with open_bench() as bench:
         status = await bench.task("select * from no_such_table").run()
@@ -103,6 +110,7 @@ async def test_a_query_that_fails_is_the_users_failure_and_the_way_to_its_log_is
     assert [link.uri for link in status.info.logs] == ["https://qubole.test/v2/analyze?command_id=1001"]
 
 
+@pytest.mark.shows("system failure")
 async def test_a_command_that_somebody_cancels_is_the_systems_failure() -> None:
     async with open_bench() as bench:
         attempt = bench.task(f"select sleep({ENDLESS})")
@@ -142,6 +150,7 @@ async def test_a_missing_secret_is_named_and_nothing_is_made() -> None:
     assert service.requests() == 0
 
 
+@pytest.mark.shows("lost reply")
 @pytest.mark.parametrize("fault", [Fault.LOST_REPLY, Fault.LATE, Fault.GARBAGE, Fault.ERROR, Fault.HIDDEN])
 async def test_a_start_whose_answer_is_lost_is_found_by_its_name(fault: Fault) -> None:
     async with open_bench() as bench:
@@ -155,6 +164,7 @@ async def test_a_start_whose_answer_is_lost_is_found_by_its_name(fault: Fault) -
     assert [one.query for one in attempt.state.queries] == ["select sleep(20)"]
 
 
+@pytest.mark.shows("outage")
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.ERROR, Fault.GARBAGE, Fault.SLOW])
 async def test_half_an_hour_without_qubole_uses_up_no_attempt(fault: Fault) -> None:
     async with open_bench() as bench:
@@ -185,6 +195,7 @@ class StrangeQubole(FakeQubole):
         return super()._command(method, command, raw) if self.told is None else answer(self.told)
 
 
+@pytest.mark.shows("garbage")
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
@@ -218,6 +229,35 @@ async def test_a_status_that_the_api_does_not_know_is_an_error_that_names_it() -
         await elapse(30.0)
         with pytest.raises(ValueError, match="Qubole says 'done-ish' of command 1001"):
             await attempt.check()
+
+
+@pytest.mark.shows("kill")
+async def test_a_kill_cancels_the_command_and_ends_when_qubole_says_so() -> None:
+    async with open_bench() as bench:
+        attempt = bench.task(f"select sleep({ENDLESS})")
+        await attempt.run(until=Phase.RUNNING)
+
+        await attempt.kill_until_gone()
+
+        assert bench.qubole.live() == 0
+        assert [event.path for event in bench.qubole.log if event.method == "PUT"] == ["/api/v1.2/commands/1001"]
+
+
+@pytest.mark.shows("restart")
+async def test_a_restart_at_each_step_leaves_one_command_that_runs_to_its_end() -> None:
+    async with open_bench() as bench:
+        attempt = bench.task("select sleep(20)")
+        await attempt.start_unrecorded()
+        await bench.environment.restart()
+        await attempt.start_resolved(unknown=True)
+        await bench.environment.restart()
+        await attempt.run(until=Phase.RUNNING)
+        await bench.environment.restart()
+
+        status = await attempt.run()
+
+    assert status.phase is Phase.SUCCESS
+    assert bench.qubole.created[attempt.key] == 1
 
 
 async def test_the_token_is_in_nothing_that_is_stored_shown_or_logged(caplog: pytest.LogCaptureFixture) -> None:
