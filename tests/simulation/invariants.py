@@ -19,7 +19,7 @@ from airscrew.state import keys
 from airscrew.state.records import LedgerEntry, LedgerState, PhaseEvent, Record, RecordError, Stage, decode
 from airscrew.state.store import prefix_end
 
-_ASKED_FOR = ("PendingTimeout", "QueuedTimeout", "BadCustomState", "Cancelled")
+_ASKED_FOR = ("PendingTimeout", "QueuedTimeout", "BadCustomState")
 ASKED_FOR = frozenset(f"{before}{code}" for before in ("", "RetriesExhausted|") for code in _ASKED_FOR)
 """Failures of kind SYSTEM that people set a time for, a plugin makes, or a kill; no other may use up an attempt."""
 
@@ -118,12 +118,9 @@ def _verdicts_fit(world: World, history: History, users: Users, services: list[S
     for name, options, record in history.all():
         attempts = [(past.attempt, past.error) for past in record.attempts] + [(record.attempt, record.error)]
         for number, error in attempts:
-            if error is not None and error.code in {"Vanished", "ResourceDeletedExternally"}:
-                world.violate(f"2: the job of attempt {number} of {name} vanished: {error.message}")
-            if error is not None and error.code == "StartOutcomeUnknown":
-                _unknown_start(world, f"attempt {number} of {name}", options.task_type, error)
-            elif error is not None and error.kind is ErrorKind.SYSTEM and error.code not in ASKED_FOR:
-                world.violate(f"1: attempt {number} of {name} was used up by an outage: {error.code}: {error.message}")
+            own = by_key.get(attempt_key(history.installation, options.uid, number), [])
+            if error is not None and error.kind is ErrorKind.SYSTEM:
+                _system_failure(world, f"attempt {number} of {name}", options.task_type, error, own)
         wanted = name in users.killed or options.parent
         if record.error is not None and record.error.code == "Aborted" and not wanted:
             world.violate(f"4: {name} was aborted and nobody asked for it")
@@ -134,12 +131,20 @@ def _verdicts_fit(world: World, history: History, users: Users, services: list[S
             world.violate(f"3: {name} succeeded and its job did not: {own[0].outcome}")
 
 
-def _unknown_start(world: World, what: str, task_type: str, error: ExecutionError) -> None:
-    """Only what can be neither asked for again nor found fails for it, on the system's account, and says why."""
-    if error.kind is not ErrorKind.SYSTEM or not error.message.partition("not known: ")[2]:
-        world.violate(f"1: {what} failed for an unknown start and does not say why: {error}")
-    if task_type == "listed":
-        world.violate(f"1: {what} can be found, and failed for an unknown start: {error.message}")
+def _system_failure(world: World, what: str, task_type: str, error: ExecutionError, own: list[Job]) -> None:
+    """No outage uses up an attempt; only what can be neither asked for again nor found fails, and says why."""
+    if error.code in {"Vanished", "ResourceDeletedExternally"}:
+        world.violate(f"2: the job of {what} vanished: {error.message}")
+    elif error.code == "StartOutcomeUnknown":
+        if not error.message.partition("not known: ")[2]:
+            world.violate(f"1: {what} failed for an unknown start and does not say why: {error}")
+        if task_type == "listed":
+            world.violate(f"1: {what} can be found, and failed for an unknown start: {error.message}")
+    elif error.code.endswith("Cancelled"):
+        if not any(job.late_of or job.is_straggler for job in own):
+            world.violate(f"1: a job of {what} was stopped, and nobody had sent its start late")
+    elif error.code not in ASKED_FOR:
+        world.violate(f"1: {what} was used up by an outage: {error.code}: {error.message}")
 
 
 def _events(world: World, history: History, sink: KeepingSink, dead: set[str]) -> None:
