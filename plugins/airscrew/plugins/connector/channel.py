@@ -37,6 +37,9 @@ RENEW_SECONDS = 60.0
 """No channel is made anew sooner after the last time."""
 
 CONNECT_SECONDS = 10.0
+PROBE_SECONDS = 1.0
+_BAD_CERTIFICATE = ("CERTIFICATE_VERIFY_FAILED", "certificate signature failure", "Hostname Verification")
+_PROBE = "/grpc.health.v1.Health/Check"
 LOG_BYTES = 1024 * 1024
 _SHOWN = 2000
 
@@ -145,7 +148,18 @@ class Channel:
                 await self._channel.channel_ready()
         except TimeoutError:
             message = f"connector {self._name} cannot be reached at {self._service.endpoint}"
-            raise UnreachableError(message) from None
+            raise UnreachableError(f"{message}{await self._why_not()}") from None
+
+    async def _why_not(self) -> str:
+        """Say what a connection fails of, as far as the library tells: by a question that changes nothing."""
+        try:
+            await self._channel.unary_unary(_PROBE)(b"", timeout=PROBE_SECONDS, wait_for_ready=False)
+        except grpc.aio.AioRpcError as error:
+            details = error.details() or ""
+            if any(words in details for words in _BAD_CERTIFICATE):
+                return ": its certificate is not of an authority in tls.ca, or not for this host name"
+            return f": {shorten(last, 200)}" if (last := details.partition("last error: ")[2]) else ""
+        return ""
 
     async def _renew(self) -> None:
         """Make the channel anew, not too often; by then no call is left on the one before the last."""
