@@ -27,7 +27,7 @@ from airscrew.engine.api import address as addresses
 from airscrew.engine.api.adapter import Adapter, ServerInfo
 from airscrew.engine.api.address import Address, TcpAddress, UnixAddress
 from airscrew.engine.api.codes import CODE_HEADER, header_text, status_of
-from airscrew.engine.api.connector_face import ConnectorFace, form_of
+from airscrew.engine.api.connector_face import NOTHING_OFFERED, ConnectorFace, Offer, form_of
 from airscrew.engine.api.health import Health
 from airscrew.engine.api.model import ApiError, EngineApi
 from airscrew.engine.api.tls import ServerTls, stamp_of
@@ -74,13 +74,13 @@ class Port:
         tls: What it shows; None for plain text.
         allow_plaintext: Whether it may be beyond this machine without TLS.
         allow_anonymous: Whether no token is asked for.
-        connector_types: Task types that it offers as a connector service.
+        offer: What it offers as a connector service.
     """
 
     tls: ServerTls | None = None
     allow_plaintext: bool = False
     allow_anonymous: bool = False
-    connector_types: tuple[str, ...] = ()
+    offer: Offer = NOTHING_OFFERED
 
 
 @asynccontextmanager
@@ -120,8 +120,8 @@ async def serving(
             grpc.method_handlers_generic_handler(health.SERVICE, dispatch.health_handlers(health)),
         )
     )
-    if port.connector_types:
-        server.add_generic_rpc_handlers((_Connectors(api, port.connector_types, dispatch),))
+    if port.offer.is_any:
+        server.add_generic_rpc_handlers((_Connectors(api, port.offer, dispatch),))
     bound = _bind(server, address, port)
     await server.start()
     if isinstance(address, UnixAddress):
@@ -259,21 +259,36 @@ class _Dispatch:
         """Make the handler of a call with many answers; one that ends by itself when the server stops is let alone."""
 
         async def handle(data: bytes, context: Context) -> None:
-            try:
-                async with asyncio.timeout(0.0 if self._ending and not ends_itself else None) as limit:
-                    if not ends_itself:
-                        self._streams.add(limit)
-                    try:
-                        await _send_all(call(request.FromString(data)), context)
-                    finally:
-                        self._streams.discard(limit)
-            except TimeoutError:
-                ending = ApiError("unavailable", "the engine is shutting down; ask again")
-                await _abort(context, ending if self._ending else TimeoutError())
-            except Exception as error:  # noqa: BLE001 - the process's top: every error becomes a status
-                await _abort(context, error)
+            await self._send(lambda: call(request.FromString(data)), context, ends_itself=ends_itself)
 
         return grpc.unary_stream_rpc_method_handler(handle, response_serializer=_serialize)
+
+    def exchange(self, request: type[Q], call: Callable[[AsyncIterator[Q]], AsyncIterator[Message]]) -> Handler:
+        """Make the handler of a call with many questions and many answers."""
+
+        async def handle(sent: AsyncIterator[bytes], context: Context) -> None:
+            async def questions() -> AsyncIterator[Q]:
+                async for data in sent:
+                    yield request.FromString(data)
+
+            await self._send(lambda: call(questions()), context, ends_itself=False)
+
+        return grpc.stream_stream_rpc_method_handler(handle, response_serializer=_serialize)
+
+    async def _send(self, begin: Callable[[], AsyncIterator[Message]], context: Context, *, ends_itself: bool) -> None:
+        try:
+            async with asyncio.timeout(0.0 if self._ending and not ends_itself else None) as limit:
+                if not ends_itself:
+                    self._streams.add(limit)
+                try:
+                    await _send_all(begin(), context)
+                finally:
+                    self._streams.discard(limit)
+        except TimeoutError:
+            ending = ApiError("unavailable", "the engine is shutting down; ask again")
+            await _abort(context, ending if self._ending else TimeoutError())
+        except Exception as error:  # noqa: BLE001 - the process's top: every error becomes a status
+            await _abort(context, error)
 
     def health_handlers(self, health: Health) -> dict[str, Handler]:
         """Make the handlers of the health service."""
@@ -286,9 +301,9 @@ class _Dispatch:
 class _Connectors(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no types
     """Serves the connector services of both generations, each from when it is first asked for."""
 
-    def __init__(self, api: EngineApi, offered: tuple[str, ...], dispatch: _Dispatch) -> None:
+    def __init__(self, api: EngineApi, offer: Offer, dispatch: _Dispatch) -> None:
         self._api = api
-        self._offered = offered
+        self._offer = offer
         self._dispatch = dispatch
         self._handlers: dict[WireForm, dict[str, Handler]] = {}
 
@@ -301,14 +316,16 @@ class _Connectors(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has n
             return None
         if form not in self._handlers:
             try:
-                self._handlers[form] = self._make(ConnectorFace(self._api, form, self._offered))
+                self._handlers[form] = self._make(ConnectorFace(self._api, form, self._offer))
             except UsageError:
                 return None
         return self._handlers[form].get(path)
 
     def _make(self, face: ConnectorFace) -> dict[str, Handler]:
         unary = {path: self._dispatch.unary(kind, call) for path, (kind, call) in face.calls().items()}
-        return unary | {path: self._dispatch.stream(kind, call) for path, (kind, call) in face.streams().items()}
+        streams = {path: self._dispatch.stream(kind, call) for path, (kind, call) in face.streams().items()}
+        exchanges = {path: self._dispatch.exchange(kind, call) for path, (kind, call) in face.exchanges().items()}
+        return unary | streams | exchanges
 
 
 async def _send_all(answers: AsyncIterator[Message], context: Context) -> None:

@@ -106,6 +106,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         allow_anonymous: Whether clients need no token.
         connector_types: Task types, ``type`` or ``type/version``, that the port offers to a FlytePropeller or a
             Flyte 2 as their connector service.
+        connector_sync_types: Those that it offers as sync ones, of which a FlytePropeller's call waits for the end.
     """
 
     certificate: str = ""
@@ -114,6 +115,7 @@ class Api(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     allow_plaintext: bool = False
     allow_anonymous: bool = False
     connector_types: tuple[str, ...] = ()
+    connector_sync_types: tuple[str, ...] = ()
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -228,6 +228,7 @@ def _port(settings: EngineSettings) -> tuple[Address, Port]:
         UsageError: It cannot be served so.
     """
     from airscrew.engine.api.address import parse_address
+    from airscrew.engine.api.connector_face import Offer
     from airscrew.engine.api.server import Port, check_guarded
     from airscrew.engine.api.tls import ServerTls
 
@@ -240,7 +241,7 @@ def _port(settings: EngineSettings) -> tuple[Address, Port]:
         tls=tls,
         allow_plaintext=guard.allow_plaintext,
         allow_anonymous=guard.allow_anonymous,
-        connector_types=guard.connector_types,
+        offer=Offer(types=guard.connector_types, sync_types=guard.connector_sync_types),
     )
     check_guarded(address, port)
     return address, port
@@ -252,6 +253,11 @@ async def _listen(
     """Serve a port too, and say where."""
     from airscrew.engine.api.server import serving
 
+    if port.offer.is_any:
+        from airscrew.engine.data.storage import Storage
+
+        storage = await stack.enter_async_context(Storage())
+        port = replace(port, offer=replace(port.offer, write=storage.write))
     server = serving(api, address, own_info(settings), token_file=settings.token_path, port=port)
     bound = await stack.enter_async_context(server)
     return {"listen": str(bound)} | ({} if port.allow_anonymous else {"token_file": str(settings.token_path)})
