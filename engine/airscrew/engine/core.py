@@ -255,7 +255,9 @@ class _Frame:
 def _assemble(parts: CoreParts, installation: str, clock: EngineClock, life: int) -> Core:
     bell, scope, draining = _Bell(), Scope(parts.scope), [False]
     setup = _setup_for(parts, installation, clock, bell)
-    hosts = Hosts(parts.registry, bell.wake, setup, watched=parts.watched, meters=parts.meters)
+    hosts = Hosts(
+        parts.registry, bell.wake, setup, on_moved=bell.wake_all_of, watched=parts.watched, meters=parts.meters
+    )
     quotas = QuotaDesk(
         store=parts.store,
         pools=parts.pools,
@@ -368,6 +370,9 @@ class _Bell:
 
     def wake_key(self, key: str) -> None:
         self.controller.wake_key(key)
+
+    def wake_all_of(self, executor_id: str) -> None:
+        self.controller.wake_all_of(executor_id)
 
     def look(self, execution: ExecutionId) -> None:
         self.controller.look(execution)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from airscrew.engine.api.model import ExecutorView
 from airscrew.engine.controller.gates import Gate
@@ -50,6 +51,7 @@ class Hosts:
         registry: What is installed.
         wake: Pushes an execution back into the queue.
         setup: Makes what an executor is initialised with, by its id.
+        on_moved: Called with an executor's id when it was initialised anew on a loop of its own.
         watched: Whether a watchdog looks for executors that block the loop.
         meters: Where it is counted when one does.
     """
@@ -60,6 +62,7 @@ class Hosts:
         wake: Callable[[ExecutionId], None],
         setup: Callable[[str], Setup],
         *,
+        on_moved: Callable[[str], None] = lambda _: None,
         watched: bool = True,
         meters: Meters = NO_METERS,
     ) -> None:
@@ -67,6 +70,7 @@ class Hosts:
         self._meters = meters
         self._wake = wake
         self._setup = setup
+        self._on_moved = on_moved
         self.watchdog = Watchdog(self._offended) if watched else None
         self._hosts: dict[str, Host] = {}
         self._gates: dict[str, Gate] = {}
@@ -82,7 +86,9 @@ class Hosts:
             setup = self._setup(executor_id)
             # A pool of its own: one that hangs starves no other.
             threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"executor-{executor_id}")
-            host = self._hosts[executor_id] = Host(executor, threads, self.watchdog, setup)
+            host = self._hosts[executor_id] = Host(
+                executor, threads, self.watchdog, setup, partial(self._on_moved, executor_id)
+            )
         return host
 
     def dispatch(self, live: Live) -> Dispatch:

@@ -75,6 +75,23 @@ class TestCadence:
 
 
 class TestWakes:
+    async def test_all_executions_of_an_executor_are_looked_at_when_it_has_moved(self) -> None:
+        rig = Rig()
+        rig.executor.will("start_task", *[TaskStatus.running(Count()).after(1000.0)] * 3)
+        for name in ("a", "b", "c"):
+            await rig.submit(name)
+
+        async with rig.engine() as controller:
+            await elapse(50)
+            controller.wake_all_of("nobody")
+            await elapse(1)
+            before = rig.executor.count("check_task_status")
+            controller.wake_all_of(rig.executor.id)
+            await elapse(1)
+
+        assert before == 0
+        assert [rig.executor.count("check_task_status", name) for name in ("a", "b", "c")] == [1, 1, 1]
+
     async def test_a_wake_brings_a_check_at_once(self) -> None:
         rig = Rig()
         await rig.submit()

@@ -123,8 +123,25 @@ async def test_an_offender_moves_to_a_loop_of_its_own_and_is_initialised_anew(th
     assert host.executor.setups == 1
 
 
+async def test_what_an_offender_followed_is_looked_at_once_it_has_moved(threads: ThreadPoolExecutor) -> None:
+    moved: list[int] = []
+    host = Host(Probe(), threads, setup=setup(), on_moved=lambda: moved.append(host.executor.setups))
+    await host.call("check_task_status", None, None)
+    host.offence = Offence(executor="probe", seconds=1.0, stack="")
+    before = list(moved)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(host.call("check_task_status", None, None))
+    host.close()
+
+    assert before == []
+    assert moved == [1], "once, and after it was initialised anew"
+
+
 async def test_one_that_cannot_be_moved_stays_where_it_was(threads: ThreadPoolExecutor) -> None:
-    host = Host(Probe(), threads, setup=setup())
+    moved: list[None] = []
+    host = Host(Probe(), threads, setup=setup(), on_moved=lambda: moved.append(None))
     host.executor.initialise_error = OSError("no route")
     host.offence = Offence(executor="probe", seconds=1.0, stack="")
 
@@ -132,6 +149,7 @@ async def test_one_that_cannot_be_moved_stays_where_it_was(threads: ThreadPoolEx
 
     assert isinstance(status, TaskStatus)
     assert not host.is_isolated
+    assert moved == []
 
 
 @pytest.mark.virtual_time

@@ -155,6 +155,10 @@ class Controller:
         """Ask for a look at the execution whose attempt has this key. Thread-safe, cheap."""
         call_inside(self._loop, self._wake_key, key)
 
+    def wake_all_of(self, executor_id: str) -> None:
+        """Ask for a look at all that an executor has. Thread-safe."""
+        call_inside(self._loop, self._wake_all_of, executor_id)
+
     def look(self, execution: ExecutionId) -> None:
         """Look at an execution that may not be under control yet."""
         self.queue.add(execution)
@@ -188,6 +192,12 @@ class Controller:
         if live is not None:
             live.woken = True
             self.queue.add(execution)
+
+    def _wake_all_of(self, executor_id: str) -> None:
+        for live in self._lives.values():
+            if live.record.executor == executor_id:
+                live.woken = True
+                self.queue.add(live.execution)
 
     def _wake_key(self, key: str) -> None:
         execution = self._by_key.get(key)

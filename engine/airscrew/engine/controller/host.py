@@ -7,7 +7,7 @@ within its timeout, however its code behaves, unless it blocks the engine's loop
 ``SystemExit`` included, comes
 out as an ``Exception``, unless the engine itself cancelled the call. After its first offence an executor is
 initialised anew on a
-thread and loop of its own, and stays there.
+thread and loop of its own, and stays there; all its executions are looked at then, for what it followed is forgotten.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Host:
         threads: For its plain functions.
         watchdog: Times what it does on the engine's loop; None to time nothing.
         setup: What it is initialised with when it is moved.
+        on_moved: Called once it runs on a loop of its own, where it knows of no job yet.
         offence: The last time that it blocked the loop.
     """
 
@@ -54,6 +55,7 @@ class Host:
     threads: ThreadPoolExecutor
     watchdog: Watchdog | None = None
     setup: Setup | None = None
+    on_moved: Callable[[], None] = field(default=lambda: None)
     offence: Offence | None = None
     _own: LoopThread | None = None
     _move: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -152,6 +154,7 @@ class Host:
                 return
             self._own = own
             log.warning("an executor was moved to a loop of its own", extra={"executor": self.executor.id})
+            self.on_moved()
 
     async def _initialise(self) -> None:
         if self.setup is not None:
