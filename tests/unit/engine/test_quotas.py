@@ -435,6 +435,22 @@ class TestTrouble:
 
         assert running(rig) == ["a", "b"]
 
+    async def test_a_place_in_the_line_is_kept_while_the_gate_of_the_executor_is_closed(self) -> None:
+        rig = rig_of(1)
+        rig.executor.ends["a"] = success
+        async with rig.engine() as controller:
+            await submit_in_turn(rig, "abc")
+            rig.gate._open_until = rig.clock.now() + 8.0
+            controller.wake(name_of("b"))
+            await elapse(1)
+            shown, since = await rig.record("b"), (await rig.record("b")).waits
+            await elapse(60)
+
+        assert "in trouble" in shown.reason
+        assert since is not None
+        assert since.aside
+        assert running(rig) == ["a", "b"], "the others come behind it, though it was asked to wait meanwhile"
+
     async def test_who_waits_for_a_quota_keeps_nobody_from_a_slot(self) -> None:
         rig = rig_of(3, slots=2, namespaces={"default": 1})
         await rig.submit("a")

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.accounting import begin_turn, end_turn
 from airscrew.engine.controller.calls import Calls
@@ -45,7 +47,7 @@ from airscrew.engine.machine import (
 )
 from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.quotas import OPEN, Asker, Hold, QuotaDesk
-from airscrew.state.records import Record, Stage
+from airscrew.state.records import Place, Record, Stage
 
 STEPS_LIMIT = 1000
 """A turn that takes more steps than that goes round in a circle: a defect of ours, found instead of spun on."""
@@ -198,8 +200,10 @@ class Turns:
     def _hold(self, live: Live, given: Dispatch, now: float) -> Hold:
         """Say what holds a start back: the executor's gate, else a quota."""
         reason = "" if given.gate is None else given.gate.why_closed(live.execution, now)
-        if reason or self.quotas is None or given.traits is None:
-            return Hold(reason=reason) if reason else OPEN
+        if reason:
+            return Hold(reason=reason, place=self._place_aside(live))
+        if self.quotas is None or given.traits is None:
+            return OPEN
         if is_backing_off(live.record, woken=live.woken, now=now):
             return OPEN
         told = live.needs if live.needs is not None or given.traits.says_needs else NeedsTold()
@@ -215,6 +219,11 @@ class Turns:
             ),
             now,
         )
+
+    def _place_aside(self, live: Live) -> Place | None:
+        """Keep the place in the line for a quota while the executor's gate is closed; others go meanwhile."""
+        place = live.record.waits
+        return None if place is None or self.quotas is None else msgspec.structs.replace(place, aside=True)
 
     async def _begin(self, live: Live, view: View, given: Dispatch) -> None:
         """Write the intent; only this life, which has just written it, knows that nothing was called yet."""
@@ -299,7 +308,7 @@ class Turns:
             self.quotas.leave(live.execution)
 
     def _settle_slot(self, live: Live, view: View, given: Dispatch) -> None:
-        if live.record.waits is None:
+        if live.record.waits is None or live.record.waits.aside:
             self.leave_line(live)
         if given.gate is None:
             return
@@ -307,7 +316,8 @@ class Turns:
             given.gate.forget(live.execution)
         if may_be_outside(live.record):
             given.gate.take(live.execution)
-        elif not view.gate or view.place is not None:  # who waits for a quota keeps nobody from a slot
+        elif not view.gate or (view.place is not None and not view.place.aside):
+            # Who waits for a quota keeps nobody from a slot.
             given.gate.give_back(live.execution)
 
     def _wake_time(self, until: float | None, view: View, given: Dispatch) -> float | None:

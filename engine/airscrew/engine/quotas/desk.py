@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import msgspec
+
 from airscrew.engine.clock import Clock
 from airscrew.engine.quotas.line import Line, Waiting, order_of
 from airscrew.engine.quotas.pools import Pools, priority_of, title
@@ -124,6 +126,7 @@ class QuotaDesk:
         heeds_others: Whether those count who wait and are not this engine's: not where it works on a few alone.
         slots: What is free.
         line: Who waits.
+        ours: Those of them who are this engine's.
     """
 
     store: Store
@@ -134,8 +137,8 @@ class QuotaDesk:
     heeds_others: bool = True
     slots: Slots = field(default_factory=Slots)
     line: Line = field(default_factory=Line)
+    ours: Line = field(default_factory=Line)
     is_known: asyncio.Event = field(default_factory=asyncio.Event)
-    _own: set[ExecutionId] = field(default_factory=set[ExecutionId])
     _woken: set[ExecutionId] = field(default_factory=set[ExecutionId])
     _moved_at: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -152,8 +155,8 @@ class QuotaDesk:
             return OPEN
         place = self._place(asker, need, now)
         waiting = self._waiting(execution, place)
-        self._own.add(execution)
         self.line.put(waiting)
+        self.ours.put(waiting)
         if self._may_go(waiting, now):
             limits = [self.pools.limit(scope) or 0 for scope in waiting.scopes]
             tokens = self.slots.choose(waiting.scopes, limits, waiting.units, self.spread())
@@ -242,7 +245,9 @@ class QuotaDesk:
             start = page.next_start
         self.slots.keep_only(tokens, revision)
         self._moved_at = dict.fromkeys(self.pools.names, self.clock.now())
-        for gone in [one.execution for one in self.line if one.execution not in places | self._own]:
+        for gone in [
+            one.execution for one in self.line if one.execution not in places and one.execution not in self.ours
+        ]:
             self.line.remove(gone)
         return revision
 
@@ -265,30 +270,32 @@ class QuotaDesk:
 
     def _take_in_place(self, execution: ExecutionId, event: Event) -> None:
         """Take note of who waits at another engine; of our own we know better."""
-        if execution in self._own:
+        if execution in self.ours:
             return
         if event.value is None:
             self.line.remove(execution)
             return
         with suppress(RecordError):
             place = decode(event.value, Place)
-            if place.pool in self.pools.names:
+            if place.aside:
+                self.line.remove(execution)
+            elif place.pool in self.pools.names:
                 self.line.put(self._waiting(execution, place))
 
     async def lose_patience(self) -> None:
         """Wake ours when what is free is not taken by those who are before them, until cancelled."""
         while True:
             await asyncio.sleep(PATIENCE_SECONDS)
-            if len(self._own) < len(self.line):
-                for waiting in list(self.line.admitted(self._free, self._own)):
+            if len(self.ours) < len(self.line):
+                for waiting in list(self.ours.admitted(self._free)):
                     if self._is_patience_over(waiting, self.clock.now()):
                         self._wake(waiting)
 
     def _tell(self) -> None:
         """Wake those of ours who can go now, each once."""
-        if self._own:
+        if self.ours:
             for waiting in list(self.line.admitted(self._free)):
-                if waiting.execution in self._own:
+                if waiting.execution in self.ours:
                     self._wake(waiting)
 
     def _wake(self, waiting: Waiting) -> None:
@@ -298,25 +305,28 @@ class QuotaDesk:
 
     def _forget(self, execution: ExecutionId) -> bool:
         self._woken.discard(execution)
-        self._own.discard(execution)
+        self.ours.remove(execution)
         return self.line.remove(execution)
 
     def _may_go(self, waiting: Waiting, now: float) -> bool:
-        if self._is_admitted(waiting, None):
+        if self._is_admitted(waiting, self.line):
             return True
-        return self._is_patience_over(waiting, now) and self._is_admitted(waiting, self._own)
+        return self._is_patience_over(waiting, now) and self._is_admitted(waiting, self.ours)
 
-    def _is_admitted(self, waiting: Waiting, among: set[ExecutionId] | None) -> bool:
-        return any(one.execution == waiting.execution for one in self.line.admitted(self._free, among))
+    def _is_admitted(self, waiting: Waiting, line: Line) -> bool:
+        """Tell whether one may go; most often nothing is free, and then nobody else is looked at."""
+        if any(self._free(scope) < waiting.units for scope in waiting.scopes):
+            return False
+        return any(one.execution == waiting.execution for one in line.admitted(self._free))
 
     def _is_patience_over(self, waiting: Waiting, now: float) -> bool:
         return now >= self._moved_at.get(waiting.scopes[0], 0.0) + PATIENCE_SECONDS
 
     def _opens_at(self, waiting: Waiting, now: float) -> float | None:
         """Say when patience with others is over, when it is they alone for whom it waits."""
-        if len(self._own) == len(self.line) or self._is_patience_over(waiting, now):
+        if len(self.ours) == len(self.line) or self._is_patience_over(waiting, now):
             return None
-        if not self._is_admitted(waiting, self._own):
+        if not self._is_admitted(waiting, self.ours):
             return None
         return self._moved_at.get(waiting.scopes[0], 0.0) + PATIENCE_SECONDS
 
@@ -328,7 +338,7 @@ class QuotaDesk:
         pool, units = need
         known = asker.place
         if known is not None and (known.pool, known.units) == need:
-            return known
+            return msgspec.structs.replace(known, aside=False) if known.aside else known
         return Place(pool=pool, units=units, priority=priority_of(asker.labels), since=now, project=asker.project)
 
     def _waiting(self, execution: ExecutionId, place: Place) -> Waiting:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_left, insort
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from airscrew.idl.ids import ExecutionId
@@ -85,13 +85,12 @@ class Line:
             del self._groups[waiting.scopes]
         return True
 
-    def admitted(self, free: Callable[[str], int], among: Container[ExecutionId] | None = None) -> Iterator[Waiting]:
+    def admitted(self, free: Callable[[str], int]) -> Iterator[Waiting]:
         """
         List who may go now, the first in line first, as if each of them went.
 
         Args:
             free: How many units of a scope are free.
-            among: The others are passed over; None for none.
         """
         left: dict[str, int] = {}
         heads = [(group[0], 0, scopes) for scopes, group in self._groups.items()]
@@ -99,13 +98,12 @@ class Line:
         while heads:
             (_, execution), at, scopes = heapq.heappop(heads)
             waiting = self._by_execution[execution]
-            if among is None or execution in among:
-                for scope in scopes:
-                    if scope not in left:
-                        left[scope] = free(scope)
-                if not _take(left, scopes, waiting.units):
-                    continue  # nor can any of the same scopes who is behind
-                yield waiting
+            for scope in scopes:
+                if scope not in left:
+                    left[scope] = free(scope)
+            if not _take(left, scopes, waiting.units):
+                continue  # nor can any of the same scopes who is behind
+            yield waiting
             group = self._groups.get(scopes, [])
             if at + 1 < len(group):
                 heapq.heappush(heads, (group[at + 1], at + 1, scopes))

@@ -38,6 +38,8 @@ async def read_quotas(store: Store, pools: Pools) -> list[QuotaView]:
     async for item in _items(store, keys.QUOTA_LINE):
         with suppress(RecordError, ValueError):
             place = decode(item.value, Place)
+            if place.aside:
+                continue
             namespace = keys.execution_of(item.key).namespace
             for scope in all_scopes(place.pool, namespace, place.project):
                 waits[scope].append(place.since)

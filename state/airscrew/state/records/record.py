@@ -80,6 +80,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         priority: The higher goes first.
         since: When the wait began: of one priority, the earlier goes first.
         project: Whose share of the quota counts, beside the namespace's.
+        aside: Whether it stands aside, for it waits for something else too: nobody waits behind it, and it keeps its
+            place for when it comes back.
     """
 
     pool: str
@@ -87,6 +89,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     priority: int = 0
     since: float = 0.0
     project: str = ""
+    aside: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.config import Quota
 from airscrew.engine.quotas import Asker, Hold, Pools, QuotaDesk, following
 from airscrew.engine.quotas.desk import PATIENCE_SECONDS
+from airscrew.engine.quotas.line import Waiting
 from airscrew.engine.quotas.views import read_quotas
 from airscrew.engine.testing.virtual_time import elapse, run_virtual
 from airscrew.idl.ids import AttemptKey, ExecutionId
@@ -92,6 +95,17 @@ class Member:
         await self.store.txn([], [Delete(keys.quota_token_key(token)) for token in tokens])
 
 
+class Counting(dict[ExecutionId, Waiting]):
+    """Counts how often somebody in a line is looked at."""
+
+    looked_up = 0
+
+    @override
+    def __getitem__(self, execution: ExecutionId) -> Waiting:
+        self.looked_up += 1
+        return super().__getitem__(execution)
+
+
 @asynccontextmanager
 async def members(count: int, quotas: dict[str, Quota] | None = None) -> AsyncIterator[list[Member]]:
     store, pools = MemoryStore(), Pools(quotas or FEW)
@@ -159,6 +173,48 @@ async def test_those_of_an_engine_that_is_gone_are_waited_for_in_patience_and_no
         await elapse(2 * PATIENCE_SECONDS)
         assert one.woken == ["c"]
         assert await one.try_to_go("c")
+
+
+@pytest.mark.parametrize("free", [0, 1])
+async def test_a_look_looks_at_few_others_however_many_wait_here_and_elsewhere(free: int) -> None:
+    count = 300
+    async with members(2, {"few": Quota(limit=2)}) as (one, other):
+        for at in range(2):
+            assert await other.try_to_go(f"first{at}")
+        for at in range(count):
+            await other.try_to_go(f"other{at}")
+            await one.try_to_go(f"ours{at}")
+        if free:
+            await other.end("first0")
+        await elapse(PATIENCE_SECONDS + 1)
+        lines = (one.desk.line, one.desk.ours)
+        for line in lines:
+            line._by_execution = Counting(line._by_execution)
+        for at in range(1, count):
+            assert not one.look(f"ours{at}").tokens
+
+    assert sum(line._by_execution.looked_up for line in lines) <= 4 * count
+
+
+async def test_who_stands_aside_keeps_the_place_and_keeps_nobody_waiting() -> None:
+    async with members(2, {"few": Quota(limit=1)}) as (one, other):
+        assert await one.try_to_go("a")
+        for name in ("b", "c"):
+            await elapse(1)
+            await one.try_to_go(name)
+        place = one.places["b"]
+        assert place is not None
+        one.desk.leave(name_of("b"))
+        aside = one.places["b"] = msgspec.structs.replace(place, aside=True)
+        await one.store.txn([], [Put(keys.quota_line_key(name_of("b")), encode(aside))])
+        await elapse(1)
+
+        waits_at = [name_of("b") in member.desk.line for member in (one, other)]
+        hold = one.look("b")
+
+    assert waits_at == [False, False]
+    assert hold.place == place
+    assert [waiting.execution.name for waiting in one.desk.line.admitted(lambda _: 2)] == ["b", "c"]
 
 
 async def test_two_engines_that_choose_the_same_token_lose_a_try_and_no_more() -> None:

@@ -33,9 +33,8 @@ def line_of(*all_waiting: Waiting) -> Line:
     return line
 
 
-def names(line: Line, free: Callable[[str], int], *among: str) -> list[str]:
-    chosen = {ExecutionId("default", name) for name in among} if among else None
-    return [one.execution.name for one in line.admitted(free, chosen)]
+def names(line: Line, free: Callable[[str], int]) -> list[str]:
+    return [one.execution.name for one in line.admitted(free)]
 
 
 def by_the_rules(line: Line, free: Callable[[str], int]) -> list[Waiting]:
@@ -149,12 +148,6 @@ def test_a_namespace_at_its_share_holds_up_no_other() -> None:
     line = line_of(waiting("a", ("p", "p/n=a"), since=1), waiting("b", ("p", "p/n=b"), since=2))
 
     assert names(line, {"p": 1, "p/n=a": 0, "p/n=b": 1}.__getitem__) == ["b"]
-
-
-def test_those_who_are_passed_over_close_nothing() -> None:
-    line = line_of(waiting("other", units=2, since=1), waiting("ours", since=2))
-
-    assert names(line, lambda _: 1, "ours") == ["ours"]
 
 
 def test_finding_out_who_may_go_does_not_walk_the_line() -> None:
