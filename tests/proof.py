@@ -52,6 +52,18 @@ PROMISES = (
         tests=(SIMULATION, f"{FAULTS}/test_kills.py", "tests/e2e/test_crash.py"),
     ),
     Promise(
+        text="A plugin of the WebAPI framework has one job made for each attempt; where a service can neither be asked "
+        "again nor lists what it made, a lost start fails as SYSTEM and says so. No outage of a service uses up an "
+        "attempt.",
+        faults="the engine is killed at any await of the framework; lost, late, doubled, senseless replies; services "
+        "that are away for half an hour",
+        tests=(
+            "tests/simulation/test_providers.py",
+            "tests/unit/plugins/webapi/test_outage_in_an_engine.py",
+            "tests/unit/plugins/webapi/test_crash_at_every_await.py",
+        ),
+    ),
+    Promise(
         text="No acknowledged submission is lost; every accepted execution comes to its end.",
         faults="the same, and a full disk, no file descriptors, an etcd that is away for minutes",
         tests=(
