@@ -112,7 +112,7 @@ _CIRCUMSTANCES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("settle",), {"kinds": ("listed", "keyed")}),
     (("fetch_inputs",), {"kinds": ("plain", "cached"), "eagerness": 2.0}),
     (("tell_of_late_start",), {}),
-    (("_find", "lookup", "release", "sweep_gone", "watch", "check", "_sweep", "_strays", "acquire"), {}),
+    (("_find", "lookup", "release", "sweep_gone", "watch", "follow", "check", "_sweep", "_strays", "acquire"), {}),
 )
 _OFTEN = {function: changes for functions, changes in _CIRCUMSTANCES for function in functions}
 """Functions that few lives come to, by accident or in the plans of ``_bring_near``, and what leads there."""
@@ -143,7 +143,7 @@ def _bring_nearer(plan: Plan, life: LifePlan, random: Random) -> Plan:
             return replace(plan, prunes=times_in(random, plan.calm_after, 60), rates=replace(rates, slow=0.4))
         case "clear_leak":
             return replace(plan, rates=replace(rates, service=0.4))
-        case "watch":
+        case "watch" | "follow":
             compactions = times_in(random, plan.calm_after, 40)
             return replace(plan, rates=replace(rates, watch_broken=0.3, slow=0.2), compactions=compactions)
         case _:

@@ -25,7 +25,7 @@ from airscrew.engine.clock import Clock
 from airscrew.engine.controller.answers import describe
 from airscrew.engine.controller.commit import SUBMIT, ExecutionGoneError
 from airscrew.engine.controller.inside import call_inside
-from airscrew.engine.controller.intake import WATCH_RETRY_SECONDS, Intake
+from airscrew.engine.controller.intake import Intake
 from airscrew.engine.controller.late_starts import tell_of_late_start
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.shards import OpenShards
@@ -37,6 +37,7 @@ from airscrew.engine.workqueue import QueueShutDownError, WorkQueue
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.errors import ShardLostError, StoreUnavailableError
+from airscrew.state.following import RETRY_SECONDS
 from airscrew.state.members import shard_unit
 from airscrew.state.records import (
     Options,
@@ -107,9 +108,9 @@ class Controller:
             ready: Called once everything unfinished is in the queue.
         """
         self._loop = asyncio.get_running_loop()
-        revision = await self._intake.begin()
+        await self._intake.begin()
         async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(self._intake.watch(revision), name="requests")
+            watcher = group.create_task(self._intake.follow(), name="requests")
             workers = [group.create_task(self._work(), name=f"worker-{n}") for n in range(self.workers)]
             ready()
             for worker in workers:
@@ -127,7 +128,7 @@ class Controller:
             try:
                 await self._intake.take_in_shard(shard)
             except StoreUnavailableError:
-                await asyncio.sleep(WATCH_RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
 

@@ -7,9 +7,8 @@ alone. What lies in a shard that is not worked on is left where it is.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -19,14 +18,11 @@ from airscrew.engine.controller.shards import OpenShards
 from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
-from airscrew.state.errors import CompactedError, StoreUnavailableError
+from airscrew.state.following import Following, read_all
 from airscrew.state.records import LedgerEntry, RecordError, Request, decode
-from airscrew.state.store import Compare, Delete, Event, Store, prefix_end
+from airscrew.state.store import Compare, Delete, Event, KeyValue, Store
 
 log = logging.getLogger("airscrew.controller")
-
-WATCH_RETRY_SECONDS = 0.5
-PAGE = 500
 
 Asked = dict[str, tuple[Request, int]]
 """Requests to an execution by name, with their revisions."""
@@ -48,11 +44,18 @@ class Intake:
     shards: OpenShards
     look: Callable[[ExecutionId], object]
     asked: dict[ExecutionId, Asked] = field(default_factory=dict[ExecutionId, Asked])
+    _following: Following = field(init=False)
 
-    async def begin(self) -> int:
-        """Take in all that is there, and return the revision to watch from."""
+    def __post_init__(self) -> None:
+        """Prepare to follow requests."""
+        self._following = Following(
+            store=self.store, prefix=keys.REQUESTS, take_all=self._take_in_all, take=self._take_in_batch
+        )
+
+    async def begin(self) -> None:
+        """Take in all that is there."""
         await self._list_open(keys.LEDGER)
-        return await self._list(keys.REQUESTS) + 1
+        await self._following.list()
 
     async def take_in_shard(self, shard: int) -> None:
         """
@@ -62,23 +65,11 @@ class Intake:
             StoreUnavailableError: The store does not answer.
         """
         await self._list_open(keys.ledger_prefix(shard))
-        await self._list(keys.requests_prefix(shard))
+        self._take_in_all(*await read_all(self.store, keys.requests_prefix(shard)))
 
-    async def watch(self, revision: int) -> None:
-        """Take in what is new from a revision on, for ever."""
-        end, compacted = prefix_end(keys.REQUESTS), False
-        while True:
-            try:
-                if compacted:
-                    revision, compacted = await self._list(keys.REQUESTS) + 1, False
-                async for batch in self.store.watch(keys.REQUESTS, end, from_revision=revision):
-                    for event in batch:
-                        self._take_in(event)
-                        revision = event.revision + 1
-            except CompactedError:
-                compacted = True
-            except StoreUnavailableError:
-                await asyncio.sleep(WATCH_RETRY_SECONDS)
+    async def follow(self) -> None:
+        """Take in what is new since ``begin``, for ever."""
+        await self._following.follow()
 
     def of(self, execution: ExecutionId) -> Asked:
         """Return what came for an execution and is not handed over yet."""
@@ -116,27 +107,18 @@ class Intake:
 
     async def _list_open(self, prefix: str) -> None:
         """Put those with something outside first: they hold their slots before anything new asks for one."""
-        start, end = prefix, prefix_end(prefix)
-        while True:
-            page = await self.store.range(start, end, limit=PAGE)
-            for item in page.items:
-                with suppress(RecordError, UsageError):
-                    self.look(ExecutionId.parse(decode(item.value, LedgerEntry).execution))
-            if not page.more:
-                return
-            start = page.next_start
+        items, _ = await read_all(self.store, prefix)
+        for item in items:
+            with suppress(RecordError, UsageError):
+                self.look(ExecutionId.parse(decode(item.value, LedgerEntry).execution))
 
-    async def _list(self, prefix: str) -> int:
-        """Take in every request that is there, and return the revision to watch on from."""
-        start, end, revision = prefix, prefix_end(prefix), 0
-        while True:
-            page = await self.store.range(start, end, limit=PAGE)
-            revision = revision or page.revision
-            for item in page.items:
-                self._take_in(Event(item.key, item.value, item.mod_revision))
-            if not page.more:
-                return revision
-            start = page.next_start
+    def _take_in_all(self, items: Sequence[KeyValue], _revision: int) -> None:
+        for item in items:
+            self._take_in(Event(item.key, item.value, item.mod_revision))
+
+    def _take_in_batch(self, batch: Sequence[Event]) -> None:
+        for event in batch:
+            self._take_in(event)
 
     def _take_in(self, event: Event) -> None:
         if event.value is None or not self.shards.is_open(keys.shard_of(event.key)):

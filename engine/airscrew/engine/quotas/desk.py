@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -22,15 +22,13 @@ from airscrew.engine.quotas.slots import NOBODY, Slots
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.beside import running_beside
-from airscrew.state.errors import CompactedError, StoreUnavailableError
+from airscrew.state.errors import StoreUnavailableError
+from airscrew.state.following import Following
 from airscrew.state.records import Place, RecordError, TokenHolder, decode
-from airscrew.state.store import Event, Store, prefix_end
+from airscrew.state.store import Event, KeyValue, Store
 
 PATIENCE_SECONDS = 5.0
 """For so long what is free is left to those of other engines who are before ours in the line."""
-
-RETRY_SECONDS = 0.5
-PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,46 +208,33 @@ class QuotaDesk:
 
     async def follow(self) -> None:
         """Follow the store, until cancelled."""
-        revision: int | None = None
-        while True:
-            try:
-                if revision is None:
-                    revision = await self._list() + 1
-                    self.is_known.set()
-                    self._tell()
-                end = prefix_end(keys.QUOTAS)
-                async for batch in self.store.watch(keys.QUOTAS, end, from_revision=revision):
-                    for event in batch:
-                        self._take_in(event)
-                        revision = event.revision + 1
-                    self._tell()
-            except CompactedError:
-                revision = None
-            except StoreUnavailableError:
-                await asyncio.sleep(RETRY_SECONDS)
+        following = Following(
+            store=self.store, prefix=keys.QUOTAS, take_all=self._take_in_all, take=self._take_in_batch
+        )
+        await following.follow()
 
-    async def _list(self) -> int:
-        start, end = keys.QUOTAS, prefix_end(keys.QUOTAS)
-        revision, tokens, places = 0, list[str](), set[ExecutionId]()
-        while True:
-            page = await self.store.range(start, end, limit=PAGE)
-            revision = revision or page.revision
-            for item in page.items:
-                self._take_in(Event(item.key, item.value, item.mod_revision))
-                if item.key.startswith(keys.QUOTA_TOKENS):
-                    tokens.append(item.key.removeprefix(keys.QUOTA_TOKENS))
-                else:
-                    places.add(keys.execution_of(item.key))
-            if not page.more:
-                break
-            start = page.next_start
+    def _take_in_batch(self, batch: Sequence[Event]) -> None:
+        for event in batch:
+            self._take_in(event)
+        self._tell()
+
+    def _take_in_all(self, items: Sequence[KeyValue], revision: int) -> None:
+        """Take in a list, and drop what is not on it any more."""
+        tokens, places = list[str](), set[ExecutionId]()
+        for item in items:
+            self._take_in(Event(item.key, item.value, item.mod_revision))
+            if item.key.startswith(keys.QUOTA_TOKENS):
+                tokens.append(item.key.removeprefix(keys.QUOTA_TOKENS))
+                continue
+            with suppress(ValueError):
+                places.add(keys.execution_of(item.key))
         self.slots.keep_only(tokens, revision)
         self._moved_at = dict.fromkeys(self.pools.names, self.clock.now())
-        for gone in [
-            one.execution for one in self.line if one.execution not in places and one.execution not in self.ours
-        ]:
-            self.line.remove(gone)
-        return revision
+        for waiting in [one.execution for one in self.line if one.execution not in self.ours]:
+            if waiting not in places:
+                self.line.remove(waiting)
+        self.is_known.set()
+        self._tell()
 
     def _take_in(self, event: Event) -> None:
         with suppress(ValueError):

@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from airscrew.state import keys
+from airscrew.state.following import read_all
 from airscrew.state.holder import Holder, holder_of
 from airscrew.state.lease_lock import ENGINE_KEY
 from airscrew.state.members.nouns import Claim, Member
-from airscrew.state.members.table import Table, list_all
+from airscrew.state.members.table import Table
 from airscrew.state.store import Store
 
 
@@ -38,6 +40,6 @@ class Membership:
 async def read_membership(store: Store) -> Membership:
     """Read members and claims."""
     table = Table()
-    table.replace(*await list_all(store))
+    table.replace(*await read_all(store, keys.MEMBERSHIP))
     engine = await store.get(ENGINE_KEY)
     return Membership(table.members, table.claims, None if engine is None else holder_of(engine))

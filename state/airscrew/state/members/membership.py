@@ -24,14 +24,15 @@ from typing_extensions import override
 
 from airscrew.state import keys
 from airscrew.state.beside import Beside
-from airscrew.state.errors import CompactedError, ShardLostError, StoreError, StoreFullError, StoreUnavailableError
+from airscrew.state.errors import ShardLostError, StoreError, StoreFullError, StoreUnavailableError
 from airscrew.state.fencing import Fence
+from airscrew.state.following import Following
 from airscrew.state.members.held import Held
 from airscrew.state.members.nouns import UNITS, Claim, Life
 from airscrew.state.members.plan import Plan, make_plan, written_schema
 from airscrew.state.members.registration import Registration
-from airscrew.state.members.table import Table, list_all
-from airscrew.state.store import ANY, Compare, Delete, Event, LeaseStore, Put, prefix_end
+from airscrew.state.members.table import Table
+from airscrew.state.store import ANY, Compare, Delete, Event, KeyValue, LeaseStore, Put
 
 _RETRY_SECONDS = 0.5
 _PUBLISH_SECONDS = 60.0
@@ -76,7 +77,9 @@ class Membership:
         self._changed = asyncio.Event()
         self._heard = asyncio.Event()
         self._moved = asyncio.Event()
-        self._revision = 0
+        self._following = Following(
+            store=store, prefix=keys.MEMBERSHIP, take_all=self._take_in_all, take=self._take_in_batch
+        )
 
     @property
     def store(self) -> LeaseStore:
@@ -203,31 +206,11 @@ class Membership:
 
     async def refresh(self) -> None:
         """Read all members and claims."""
-        items, revision = await list_all(self._store)
-        self.table.replace(items, revision)
-        self._revision = max(self._revision, revision)
-        self._settle()
+        await self._following.list()
 
     async def follow(self) -> None:
-        """Keep the table up to date until cancelled."""
-        has_listed = True
-        while True:
-            try:
-                if not has_listed:
-                    await self.refresh()
-                    has_listed = True
-                watch = self._store.watch(
-                    keys.MEMBERSHIP, prefix_end(keys.MEMBERSHIP), from_revision=self._revision + 1
-                )
-                async for batch in watch:
-                    for event in batch:
-                        self._take_in(event)
-                    self._revision = max(self._revision, batch[-1].revision)
-                    self._settle()
-            except CompactedError:
-                has_listed = False
-            except StoreUnavailableError:
-                await asyncio.sleep(_RETRY_SECONDS)
+        """Keep the table up to date until cancelled; called after a ``refresh``."""
+        await self._following.follow()
 
     async def tell_time(self) -> None:
         """Write what time it is now and then, and when somebody comes."""
@@ -241,6 +224,15 @@ class Membership:
             if member.id != self.id and member.process.is_surely_gone():
                 key = keys.member_key(member.id)
                 await self._store.txn([Compare(key, self.table.revisions[key])], [Delete(key)])
+
+    def _take_in_all(self, items: Sequence[KeyValue], revision: int) -> None:
+        self.table.replace(items, revision)
+        self._settle()
+
+    def _take_in_batch(self, batch: Sequence[Event]) -> None:
+        for event in batch:
+            self._take_in(event)
+        self._settle()
 
     def _take_in(self, event: Event) -> None:
         kind, name = keys.membership_of(event.key)

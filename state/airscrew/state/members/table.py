@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from airscrew.state import keys
 from airscrew.state.members.nouns import Claim, Member, read_claim, read_member
-from airscrew.state.store import Event, KeyValue, Store, prefix_end
+from airscrew.state.store import Event, KeyValue
 
 
 @dataclass(slots=True)
@@ -62,15 +62,3 @@ class Table:
             (self.members if kind == "live" else self.claims).pop(name, None)
             del self.revisions[key]
         self.listed_at = max(self.listed_at, revision)
-
-
-async def list_all(store: Store) -> tuple[list[KeyValue], int]:
-    """Read all members and claims, and the revision as of which they were read."""
-    items, start, revision = list[KeyValue](), keys.MEMBERSHIP, 0
-    while True:
-        page = await store.range(start, prefix_end(keys.MEMBERSHIP))
-        revision = revision or page.revision
-        items += page.items
-        if not page.more:
-            return items, revision
-        start = page.next_start
