@@ -24,7 +24,10 @@ def config_of(**service: Any) -> Any:
         ({"endpoint": "a:1", "tls": {"key": "/k"}}, "tls: certificate and key belong together"),
         ({"endpoint": "a:1", "interval": 0}, "interval: is 0.0: use more than 0"),
         ({"endpoint": "a:1", "task_types": ["a/b"]}, "task_types: 'a/b' is none"),
-        ({"endpoint": "a:1", "protocol": "flyte3"}, "executors.connector.services[...].protocol: Invalid enum value 'flyte3'"),
+        (
+            {"endpoint": "a:1", "protocol": "flyte3"},
+            "executors.connector.services[...].protocol: Invalid enum value 'flyte3'",
+        ),
         ({"endpoint": "a:1", "nterval": 1}, "unknown field `nterval`"),
     ],
 )
