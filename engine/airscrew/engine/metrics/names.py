@@ -14,7 +14,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 LABELS: dict[str, str] = {
     "cache": "a cache of outside jobs: `<executor>/<what>`",
-    "call": "`start`, `check`, `kill`, `find`, `finalize`",
+    "call": "`needs`, `start`, `check`, `kill`, `find`, `finalize`",
     "executor": "an executor's id; empty before one is chosen",
     "file": "`api`",
     "kind": "`system`, `user`, `unknown`; empty without an error. Of calls, `unknown` is an answer that never came or "
