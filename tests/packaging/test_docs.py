@@ -87,6 +87,8 @@ def parse(line: str) -> None:
     assert command is not None, f"no command is called {rest[0]}"
     context = click.Context(command, parent=root, obj=App())
     while isinstance(command, click.Group):
+        if command.invoke_without_command and not any(word in command.commands for word in rest[1:]):
+            break
         found = command.get_command(context, rest[1]) if len(rest) > 1 else None
         assert found is not None, f"{rest[0]} has no such command: {rest[1:2]}"
         command, rest = found, rest[1:]

@@ -66,6 +66,7 @@ OUTSIDE = (
 
 _THREADS = "on a loop and a thread of its own, which tests/unit/engine/test_host.py and the faults have for real"
 _MIXED = "only where one engine would have a store for itself that others share, which is not simulated"
+_PEOPLE = "nobody but people has executors loaded; tests/unit/engine/test_arrivals.py does"
 
 BEYOND = {
     ("_refuse_beside_members", "self.release"): _MIXED,
@@ -76,6 +77,13 @@ BEYOND = {
     ("call", "self._isolate()"): _THREADS,
     ("_run", "self._own.submit"): _THREADS,
     ("_run", "self.watchdog.timed"): "the watchdog measures real time",
+    ("load_executors", ""): _PEOPLE,
+    ("load_arrivals", ""): _PEOPLE,
+    ("keep_arrivals", ""): _PEOPLE,
+    ("_answer_arrivals", ""): _PEOPLE,
+    ("_load_now", ""): _PEOPLE,
+    ("take_in", ""): _PEOPLE,
+    ("show_executors", ""): _PEOPLE,
     ("_tell_gap", ""): "only when an outbox is over its limits, and every event is to be judged",
     ("remove", ""): "nobody asks for it but people",
     ("put", "self._store.txn([], "): "the engine always has a reservation to give back",

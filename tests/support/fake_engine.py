@@ -24,6 +24,7 @@ from airscrew.engine.api.model import (
     LeakView,
     ListReply,
     ListRequest,
+    LoadReply,
     LogChunk,
     OutputsView,
     QuotaView,
@@ -64,6 +65,7 @@ class FakeEngineApi(EngineApi):
         self.leak_views: list[LeakView] = []
         self.quota_views: list[QuotaView] = []
         self.executor_views: list[ExecutorView] = []
+        self.load_reply = LoadReply()
         self.kill_is_confirmed = True
         self._steps: dict[str, list[Mapping[str, object]]] = {}
         self._changed = asyncio.Condition()
@@ -203,6 +205,11 @@ class FakeEngineApi(EngineApi):
             else:
                 async with self._changed:
                     await self._changed.wait()
+
+    @override
+    async def load_executors(self) -> LoadReply:
+        self._called("load_executors")
+        return self.load_reply
 
     @override
     async def quotas(self) -> builtins.list[QuotaView]:

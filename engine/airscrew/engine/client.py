@@ -32,6 +32,7 @@ from airscrew.engine.api.model import (
     ExecutorView,
     LeakView,
     ListRequest,
+    LoadReply,
     LogChunk,
     OutputsView,
     QuotaView,
@@ -240,13 +241,17 @@ class Client:
         reply = self._ask(self._stub.Executors, pb.ExecutorsRequest())
         return [decode(view, ExecutorView) for view in reply.executors]
 
+    def load_executors(self) -> LoadReply:
+        """Have executors taken in that were installed since the engine began."""
+        return decode(self._ask(self._stub.LoadExecutors, pb.LoadExecutorsRequest(), aio.LOAD_SECONDS), LoadReply)
+
     def quotas(self) -> builtins.list[QuotaView]:
         """List the quotas, and those of their shares that are in use or waited for."""
         return [decode(view, QuotaView) for view in self._ask(self._stub.Quotas, pb.QuotasRequest()).quotas]
 
-    def _ask(self, call: _Unary[Q_contra, A_co], request: Q_contra) -> A_co:
+    def _ask(self, call: _Unary[Q_contra, A_co], request: Q_contra, seconds: float = aio.CALL_SECONDS) -> A_co:
         try:
-            return call(request, timeout=aio.CALL_SECONDS, metadata=self._metadata)
+            return call(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise api_error(error, self._where) from error
 

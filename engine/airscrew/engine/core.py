@@ -199,8 +199,7 @@ async def _begin(core: Core, parts: CoreParts) -> None:
         core.leadership.begin()
         return
     parts.membership.set_time(core.clock.now)
-    executors = {executor.id: executor.state_version for _, executor, _ in parts.registry.all() if executor}
-    await parts.membership.begin(core.shared, executors)
+    await parts.membership.begin(core.shared, parts.registry.state_versions())
 
 
 async def ensure_installation(store: Store, random: Random) -> str:

@@ -13,14 +13,16 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
+from airscrew.engine.arrivals import Arrivals, LookForArrivals
 from airscrew.engine.clock import Clock, SystemClock
 from airscrew.engine.config import EngineSettings, WorkKind, WorkScope
 from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
@@ -33,7 +35,16 @@ from airscrew.engine.machine import Policy
 from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.outbox import FileSink, LogSink, Sink
 from airscrew.engine.quotas import Pools
-from airscrew.engine.registry import Registry, discover, nearest
+from airscrew.engine.registry import (
+    Arrived,
+    Candidate,
+    Known,
+    Registry,
+    discover,
+    look_again,
+    look_for_arrivals,
+    nearest,
+)
 from airscrew.engine.service.reader import Reader
 from airscrew.engine.service.service import StoreViewer
 from airscrew.engine.taskcache import StoreTaskCache
@@ -105,6 +116,9 @@ async def open_engine(
         core = await stack.enter_async_context(open_core(parts))
         if instruments is not None:
             await stack.enter_async_context(_watched(core, store, membership, instruments))
+        if registry is None:
+            look = _look_for(settings, is_serving=work.kind is WorkKind.ALL)
+            await stack.enter_async_context(_taking_in(core, found, look, membership))
         socket = None if not serve_socket else _Socket(waits=work.kind is not WorkKind.ALL)
         await stack.enter_async_context(_beside(core, store, settings, socket))
         yield core.api
@@ -207,6 +221,14 @@ def find_executors(settings: EngineSettings, *, is_serving: bool) -> Registry:
     strange = [f"{name!r}{nearest(name, installed)}" for name in bound if name not in installed]
     if strange:
         raise UsageError(f"quotas name executors that are not installed: {', '.join(strange)}")
+    registry = Registry(defaults=dict(settings.default_for_task_types))
+    registry.add(candidates, disabled=unwanted(settings, candidates, is_serving=is_serving))
+    return registry
+
+
+def unwanted(settings: EngineSettings, candidates: Sequence[Candidate], *, is_serving: bool) -> frozenset[str]:
+    """Say which of the installed executors the settings leave out."""
+    enabled = settings.enabled_executors
     wanted = {*settings.executors, *(enabled or ())}
     disabled = {one.id for one in candidates if enabled is not None and one.id not in enabled}
     disabled |= {one.id for one in candidates if one.needs_config and one.id not in wanted}
@@ -217,9 +239,31 @@ def find_executors(settings: EngineSettings, *, is_serving: bool) -> Registry:
     wants_processes = settings.process_executor
     if wants_processes is False or (wants_processes is None and (is_serving or wants_pods)):
         disabled.add(PROCESS_EXECUTOR)
-    registry = Registry(defaults=dict(settings.default_for_task_types))
-    registry.add(candidates, disabled=frozenset(disabled))
-    return registry
+    return frozenset(disabled)
+
+
+@asynccontextmanager
+async def _taking_in(
+    core: Core, registry: Registry, look: LookForArrivals, membership: Membership | None
+) -> AsyncIterator[None]:
+    """Let executors be loaded that are installed while the engine works."""
+    wake = core.controller.wake_those_of
+    arrivals = Arrivals(registry=registry, look=look, setup=core.setup, wake=wake, membership=membership)
+    core.api.take_in = arrivals.load_arrivals
+    async with running_beside(arrivals=arrivals.keep_arrivals()):
+        yield
+
+
+def _look_for(settings: EngineSettings, *, is_serving: bool) -> LookForArrivals:
+    """Look for executors that are installed while the engine works, off its loop: imports take time."""
+
+    def look_now(known: Sequence[Known]) -> Arrived:
+        return look_for_arrivals(look_again(), known, partial(unwanted, settings, is_serving=is_serving))
+
+    async def look(known: Sequence[Known]) -> Arrived:
+        return await asyncio.get_running_loop().run_in_executor(None, look_now, known)
+
+    return look
 
 
 async def make_data(settings: EngineSettings, store: Store, stack: AsyncExitStack, random: Random) -> LocalDataPlane:

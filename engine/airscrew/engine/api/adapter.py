@@ -101,6 +101,10 @@ class Adapter:
         views = await self._api.executors()
         return pb.ExecutorsReply(executors=[encode(view, pb.ExecutorView()) for view in views])
 
+    async def load_executors(self, _request: pb.LoadExecutorsRequest) -> pb.LoadReply:
+        """Answer ``LoadExecutors``."""
+        return encode(await self._api.load_executors(), pb.LoadReply())
+
     async def quotas(self, _request: pb.QuotasRequest) -> pb.QuotasReply:
         """Answer ``Quotas``."""
         return pb.QuotasReply(quotas=[encode(view, pb.QuotaView()) for view in await self._api.quotas()])

@@ -33,6 +33,7 @@ from airscrew.engine.api.model import (
     LeakView,
     ListReply,
     ListRequest,
+    LoadReply,
     LogChunk,
     OutputsView,
     QuotaView,
@@ -57,6 +58,7 @@ Metadata = tuple[tuple[str, str], ...]
 
 CALL_SECONDS = 60.0
 PRUNE_SECONDS = 600.0
+LOAD_SECONDS = 600.0
 MAX_REQUEST_BYTES = 32 * 1024 * 1024
 
 OPTIONS = (
@@ -273,6 +275,10 @@ class EngineClient(EngineApi):
     async def executors(self) -> builtins.list[ExecutorView]:
         reply = await self._ask(self._stub.Executors, pb.ExecutorsRequest())
         return [decode(view, ExecutorView) for view in reply.executors]
+
+    @override
+    async def load_executors(self) -> LoadReply:
+        return decode(await self._ask(self._stub.LoadExecutors, pb.LoadExecutorsRequest(), LOAD_SECONDS), LoadReply)
 
     @override
     async def quotas(self) -> builtins.list[QuotaView]:

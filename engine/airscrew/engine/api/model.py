@@ -272,6 +272,41 @@ class ExecutorView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     live: int = 0
 
 
+class LoadView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    What came of an installed executor when an engine looked for new ones.
+
+    Attributes:
+        id: Its name.
+        outcome: ``loaded``, ``there`` (it was before), ``restart`` (another version is installed than the engine has),
+            ``disabled`` or ``failed``.
+        version: The version that the engine has from now on; empty when it has none.
+        installed: The version that is installed.
+        task_types: What it takes.
+        reason: Why it is not served, in one line; else empty.
+    """
+
+    id: str
+    outcome: str
+    version: str = ""
+    installed: str = ""
+    task_types: list[str] = []
+    reason: str = ""
+
+
+class LoadReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    What came of looking for new executors.
+
+    Attributes:
+        executors: Every installed one.
+        member: The engine that has them now, where several share a store: each loads its own. Else empty.
+    """
+
+    executors: list[LoadView] = []
+    member: str = ""
+
+
 class QuotaView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     A quota, or a share of it.
@@ -361,6 +396,10 @@ class EngineApi(Protocol):
 
     async def executors(self) -> builtins.list[ExecutorView]:
         """List the installed executors."""
+        ...
+
+    async def load_executors(self) -> LoadReply:
+        """Take in executors that were installed since the engine began; those that it has stay as they are."""
         ...
 
     async def quotas(self) -> builtins.list[QuotaView]:

@@ -50,9 +50,10 @@ MAX_REQUEST_BYTES = 32 * 1024 * 1024
 """A larger request is refused unread; inputs of that size belong into a file."""
 
 CALL_SECONDS = 60.0
-"""No unary call takes longer, whatever its caller would wait; pruning apart."""
+"""No unary call takes longer, whatever its caller would wait; pruning and loading apart."""
 
 PRUNE_SECONDS = 600.0
+LOAD_SECONDS = 600.0
 
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
@@ -380,5 +381,6 @@ def _handlers(dispatch: _Dispatch, adapter: Adapter) -> dict[str, Handler]:
         "ClearLeak": unary(service_pb2.ClearLeakRequest, adapter.clear_leak),
         "Prune": unary(service_pb2.PruneRequest, adapter.prune, PRUNE_SECONDS),
         "Executors": unary(service_pb2.ExecutorsRequest, adapter.executors),
+        "LoadExecutors": unary(service_pb2.LoadExecutorsRequest, adapter.load_executors, LOAD_SECONDS),
         "Quotas": unary(service_pb2.QuotasRequest, adapter.quotas),
     }

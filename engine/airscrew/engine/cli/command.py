@@ -1,5 +1,5 @@
 """
-The class of all commands: the root's options may also follow a command's name.
+The classes of all commands: the root's options may also follow a command's name.
 """
 
 from __future__ import annotations
@@ -21,6 +21,14 @@ def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 class Command(click.Command):
     """A command that also takes the root's options: ``--home``, ``--server`` and so on."""
+
+    @override
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *_REACH_OPTIONS]
+
+
+class Group(click.Group):
+    """A command with commands below it that also takes the root's options."""
 
     @override
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from cachetools import LRUCache
@@ -159,6 +159,12 @@ class Controller:
     def wake_all_of(self, executor_id: str) -> None:
         """Ask for a look at all that an executor has. Thread-safe."""
         call_inside(self._loop, self._wake_all_of, executor_id)
+
+    def wake_those_of(self, executors: Collection[str]) -> None:
+        """Ask for a look at all that may have waited for executors that are there now."""
+        for live in list(self._lives.values()):
+            if not live.record.executor or live.record.executor in executors:
+                self._wake(live.execution)
 
     def look(self, execution: ExecutionId) -> None:
         """Look at an execution that may not be under control yet."""

@@ -4,7 +4,9 @@ Finding executors by the entry-point group ``airscrew.executors``: each load err
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 
 from typing_extensions import TypeIs
@@ -27,6 +29,18 @@ def discover(found: Iterable[EntryPoint] | None = None) -> list[Candidate]:
     return [_load(point, _version(point, versions)) for point in sorted(chosen, key=lambda point: point.name)]
 
 
+def look_again() -> Sequence[EntryPoint]:
+    """List the entry points that are installed now, those of packages younger than this process included."""
+    importlib.invalidate_caches()
+    return entry_points(group=GROUP)
+
+
+def is_editable(point: EntryPoint) -> bool:
+    """Tell whether a package's sources lie elsewhere: a process sees those from its start on."""
+    told = point.dist.read_text("direct_url.json") if point.dist is not None else None
+    return '"editable": true' in (told or "")
+
+
 def _version(point: EntryPoint, known: dict[int, str]) -> str:
     """Read the version of an entry point's distribution, once for each: it is a file to parse."""
     if point.dist is None:
@@ -37,14 +51,19 @@ def _version(point: EntryPoint, known: dict[int, str]) -> str:
 
 
 def _load(point: EntryPoint, version: str) -> Candidate:
+    found = Candidate(id=point.name, origin=point.value, version=version, package=package_of(point))
     try:
         loaded: object = point.load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module concerns that plugin alone
-        return Candidate(id=point.name, origin=point.value, version=version, problem=_one_line(error))
+        return replace(found, problem=_one_line(error))
     if is_executor_class(loaded):
-        needs_config = loaded.needs_config
-        return Candidate(id=point.name, origin=point.value, version=version, make=loaded, needs_config=needs_config)
-    return Candidate(id=point.name, origin=point.value, version=version, problem=f"{point.value} is no Executor class")
+        return replace(found, make=loaded, needs_config=loaded.needs_config)
+    return replace(found, problem=f"{point.value} is no Executor class")
+
+
+def package_of(point: EntryPoint) -> str:
+    """Return the name of the distribution that an entry point comes from; empty when that is not known."""
+    return "" if point.dist is None else point.dist.name
 
 
 def is_executor_class(loaded: object) -> TypeIs[type[AnyExecutor]]:

@@ -5,7 +5,8 @@ Guarantees: an executor that cannot be loaded, made or initialised is reported a
 a class
 that is registered for several task types has one instance; a registry outlives the engines that use it, so an engine
 that is opened again
-in the same process finds the same instances and initialises nothing twice.
+in the same process finds the same instances and initialises nothing twice. What comes while an engine works is
+resolved to once it is initialised, or not at all.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Candidate:
         id: The name of its entry point, or its own id.
         origin: The entry point's value, or ``registered``.
         version: Of the distribution that it comes from.
+        package: The name of that distribution; empty when it comes from none.
         make: Makes the instance.
         problem: Why it cannot be used, in one line; empty when it can.
         enabled: Whether the configuration wants it.
@@ -49,6 +51,7 @@ class Candidate:
     id: str
     origin: str
     version: str = ""
+    package: str = ""
     make: Callable[[], AnyExecutor] | None = None
     problem: str = ""
     enabled: bool = True
@@ -142,6 +145,37 @@ class Registry:
                 held.initialised = True
         self._resolution = None
 
+    async def take_in(
+        self, candidates: Iterable[Candidate], setup_for: Callable[[str], Setup], *, disabled: frozenset[str]
+    ) -> None:
+        """
+        Add executors while an engine works: made and initialised apart from those at work, then among them.
+
+        One that has a problem is reported, as at the start. What was out of order under the same id is replaced.
+
+        Raises:
+            ConflictingExecutorsError: They take what others take, with no default to decide; none was added.
+        """
+        apart = Registry(defaults=self.defaults)
+        apart.add(candidates, disabled=disabled)
+        known = set(conflicts(self.resolution()))
+        try:
+            self._refuse_clashes(apart, known)
+            await apart.initialise(setup_for)
+            self._refuse_clashes(apart, known)  # some learn their task types only now
+        except BaseException:
+            await apart.close()
+            raise
+        self._held.update(apart._held)
+        self._resolution = None
+
+    def _refuse_clashes(self, apart: Registry, known: set[str]) -> None:
+        """Refuse what would be a start-up error, unless it is one already."""
+        both = Registry(defaults=self.defaults, _held={**self._held, **apart._held})
+        found = [text for text in conflicts(both.resolution()) if text not in known]
+        if found:
+            raise ConflictingExecutorsError("; ".join(found))
+
     async def close(self) -> dict[str, str]:
         """Close every executor that was initialised; returns the problems by id. The registry can be used again."""
         problems: dict[str, str] = {}
@@ -230,6 +264,10 @@ class Registry:
     def all(self) -> list[tuple[Candidate, AnyExecutor | None, str]]:
         """List every candidate with its instance and its problem."""
         return [(held.candidate, held.executor, held.problem) for _, held in sorted(self._held.items())]
+
+    def state_versions(self) -> dict[str, int]:
+        """Return the version of the state of each executor that is there."""
+        return {executor.id: executor.state_version for _, executor, _ in self.all() if executor is not None}
 
     def _usable(self) -> Iterator[tuple[str, AnyExecutor]]:
         for name, held in sorted(self._held.items()):

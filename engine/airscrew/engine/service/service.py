@@ -21,6 +21,7 @@ from airscrew.engine.api.model import (
     LeakView,
     ListReply,
     ListRequest,
+    LoadReply,
     LogChunk,
     OutputsView,
     QuotaView,
@@ -32,6 +33,7 @@ from airscrew.engine.quotas import Pools, read_quotas
 from airscrew.engine.service.prune import Pruner
 from airscrew.engine.service.reader import Found, Reader, parse_name
 from airscrew.engine.service.submission import Submitter, read_template_value
+from airscrew.idl.errors import AirscrewError
 from airscrew.state import keys
 from airscrew.state.errors import StoreUnavailableError
 from airscrew.state.records import LedgerState, Request, Stage, decode_record, encode
@@ -136,6 +138,10 @@ class StoreViewer(EngineApi):
         return self.list_executors()
 
     @override
+    async def load_executors(self) -> LoadReply:
+        raise self._refusal("load executors, and one that starts finds what is installed")
+
+    @override
     async def quotas(self) -> builtins.list[QuotaView]:
         return await read_quotas(self.store, self.pools)
 
@@ -160,6 +166,7 @@ class EngineService(StoreViewer):
         clock: The engine's time.
         is_draining: Whether nothing new is taken.
         on_known: Called with the name of what had been accepted before: it is worked on from now on.
+        take_in: Takes in executors that were installed meanwhile; None where they are given by a program.
     """
 
     submitter: Submitter
@@ -167,6 +174,7 @@ class EngineService(StoreViewer):
     clock: Clock
     is_draining: Callable[[], bool]
     on_known: Callable[[str], None]
+    take_in: Callable[[], Awaitable[LoadReply]] | None = None
 
     @override
     async def submit(self, request: SubmitRequest) -> SubmitReply:
@@ -195,6 +203,15 @@ class EngineService(StoreViewer):
         if found.record.stage is not Stage.DONE and not force:
             raise ApiError("invalid", f"something of {found.execution} is not gone yet: wait, or use --force")
         return await self.submit(await self._again(found))
+
+    @override
+    async def load_executors(self) -> LoadReply:
+        if self.take_in is None:
+            raise ApiError("invalid", "the executors of this engine are given by the program that it is part of")
+        try:
+            return await self.take_in()
+        except AirscrewError as error:
+            raise ApiError("invalid", str(error)) from error
 
     @override
     async def clear_leak(self, key: str) -> None:

@@ -190,6 +190,15 @@ class Membership:
             self._moved.clear()
             await self._moved.wait()
 
+    async def show_executors(self, executors: Mapping[str, int]) -> None:
+        """
+        Tell the others what the engine runs now.
+
+        Raises:
+            StoreUnavailableError: The store does not answer.
+        """
+        await self._registration.publish(executors=executors)
+
     async def leave(self, seconds: float) -> bool:
         """Give away all that it has; False when that takes longer."""
         try:

@@ -16,6 +16,8 @@ from airscrew.engine.api.model import (
     ExecutorView,
     LeakView,
     ListRequest,
+    LoadReply,
+    LoadView,
     LogChunk,
     OutputsView,
     QuotaView,
@@ -188,6 +190,14 @@ async def test_executors_are_listed(api: EngineApi, fake: FakeEngineApi) -> None
     fake.executor_views = [ExecutorView(id="echo", task_types=["echo"]), ExecutorView(id="bad", problem="ImportError")]
 
     assert await api.executors() == fake.executor_views
+
+
+async def test_a_load_answers_with_what_came_of_each(api: EngineApi, fake: FakeEngineApi) -> None:
+    late = LoadView(id="late", outcome="restart", version="1", installed="2", task_types=["a"], reason="restart")
+    fake.load_reply = LoadReply(executors=[late, LoadView(id="new", outcome="loaded")], member="here-1")
+
+    assert await api.load_executors() == fake.load_reply
+    assert ("load_executors", None) in fake.calls
 
 
 @pytest.mark.parametrize("code", STATUSES)

@@ -13,7 +13,7 @@ from tests.support.templates import echo_template, write_template
 
 from airscrew.engine.api.adapter import ServerInfo
 from airscrew.engine.api.address import TcpAddress, socket_beside
-from airscrew.engine.api.model import ApiError, ListRequest, OutputsView, SubmitRequest
+from airscrew.engine.api.model import ApiError, ListRequest, LoadReply, OutputsView, SubmitRequest
 from airscrew.engine.api.server import serving
 from airscrew.engine.client import Client
 from airscrew.idl.errors import UsageError
@@ -90,10 +90,11 @@ async def test_the_rest_of_the_service_is_there(use: Callable, fake: FakeEngineA
             client.leaks(),
             client.quotas(),
             client.executors(),
+            client.load_executors(),
             client.info(),
         ]
 
-    assert await use(work) == [Phase.ABORTED, "default/a-r", b"hello", [], [], [], INFO]
+    assert await use(work) == [Phase.ABORTED, "default/a-r", b"hello", [], [], [], LoadReply(), INFO]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from airscrew.engine.api.model import (
     AttemptView,
     ExecutorView,
     LeakView,
+    LoadReply,
+    LoadView,
     OutputsView,
     QuotaView,
     SubmitRequest,
@@ -335,6 +337,41 @@ def test_plugins_show_what_is_broken(airscrew: Airscrew, fake: FakeEngineApi) ->
         "process   python-task, container   -          0      -         disabled\n"
         "http      -                        -          0      -         held back: 503 for 30 s\n"
     )
+
+
+def test_a_load_says_what_came_and_what_takes_a_restart(airscrew: Airscrew, fake: FakeEngineApi) -> None:
+    restart = "late 1.0 is loaded and 1.1 is installed: restart the engine, it adopts all that runs"
+    fake.load_reply = LoadReply(
+        executors=[
+            LoadView(id="echo", outcome="there", version="0.1.0", installed="0.1.0"),
+            LoadView(id="late", outcome="restart", version="1.0", installed="1.1", reason=restart),
+            LoadView(id="new", outcome="loaded", version="2.0", installed="2.0", task_types=["new", "newer"]),
+        ]
+    )
+
+    result = airscrew("plugins", "load")
+
+    assert (result.code, result.out) == (0, f"late: {restart}\nnew 2.0: loaded, serves new, newer\n")
+
+
+def test_a_load_of_nothing_new_says_so_and_a_member_tells_of_itself_alone(
+    airscrew: Airscrew, fake: FakeEngineApi
+) -> None:
+    fake.load_reply = LoadReply(executors=[LoadView(id="echo", outcome="there")], member="here-1")
+
+    assert airscrew("plugins", "load").out == (
+        "nothing new is installed; 1 executors are there\n"
+        "this is so in here-1 alone: the other engines of the store load theirs, or restart\n"
+    )
+
+
+def test_a_load_that_failed_ends_with_3(airscrew: Airscrew, fake: FakeEngineApi) -> None:
+    why = "executor 'bad' is out of order: ImportError: no"
+    fake.load_reply = LoadReply(executors=[LoadView(id="bad", outcome="failed", reason=why)])
+
+    result = airscrew("plugins", "load", "-o", "json")
+
+    assert (result.code, json.loads(result.out)["executors"][0]["reason"]) == (3, why)
 
 
 def test_looking_opens_no_engine(airscrew: Airscrew, three: FakeEngineApi, opened: Opened) -> None:

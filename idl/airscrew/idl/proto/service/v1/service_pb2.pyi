@@ -1173,6 +1173,79 @@ class ExecutorsReply(_message.Message):
 Global___ExecutorsReply: _TypeAlias = ExecutorsReply  # noqa: Y015
 
 @_typing.final
+class LoadExecutorsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoadExecutorsRequest: _TypeAlias = LoadExecutorsRequest  # noqa: Y015
+
+@_typing.final
+class LoadView(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    INSTALLED_FIELD_NUMBER: _builtins.int
+    TASK_TYPES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    outcome: _builtins.str
+    version: _builtins.str
+    installed: _builtins.str
+    reason: _builtins.str
+    @_builtins.property
+    def task_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        version: _builtins.str = ...,
+        installed: _builtins.str = ...,
+        task_types: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "installed", b"installed", "outcome", b"outcome", "reason", b"reason", "task_types", b"task_types", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoadView: _TypeAlias = LoadView  # noqa: Y015
+
+@_typing.final
+class LoadReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXECUTORS_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    member: _builtins.str
+    @_builtins.property
+    def executors(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoadView]: ...
+    def __init__(
+        self,
+        *,
+        executors: _abc.Iterable[Global___LoadView] | None = ...,
+        member: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["executors", b"executors", "member", b"member"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoadReply: _TypeAlias = LoadReply  # noqa: Y015
+
+@_typing.final
 class QuotasRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

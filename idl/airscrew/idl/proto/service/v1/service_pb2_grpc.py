@@ -80,6 +80,11 @@ class EngineServiceStub:
                 request_serializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsRequest.SerializeToString,
                 response_deserializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsReply.FromString,
                 _registered_method=True)
+        self.LoadExecutors = channel.unary_unary(
+                '/airscrew.service.v1.EngineService/LoadExecutors',
+                request_serializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.LoadExecutorsRequest.SerializeToString,
+                response_deserializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.LoadReply.FromString,
+                _registered_method=True)
         self.Quotas = channel.unary_unary(
                 '/airscrew.service.v1.EngineService/Quotas',
                 request_serializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.QuotasRequest.SerializeToString,
@@ -173,6 +178,13 @@ class EngineServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoadExecutors(self, request, context):
+        """Takes in executors that were installed since the engine began.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Quotas(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -246,6 +258,11 @@ def add_EngineServiceServicer_to_server(servicer, server):
                     servicer.Executors,
                     request_deserializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsRequest.FromString,
                     response_serializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsReply.SerializeToString,
+            ),
+            'LoadExecutors': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadExecutors,
+                    request_deserializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.LoadExecutorsRequest.FromString,
+                    response_serializer=airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.LoadReply.SerializeToString,
             ),
             'Quotas': grpc.unary_unary_rpc_method_handler(
                     servicer.Quotas,
@@ -604,6 +621,33 @@ class EngineService:
             '/airscrew.service.v1.EngineService/Executors',
             airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsRequest.SerializeToString,
             airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.ExecutorsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadExecutors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/airscrew.service.v1.EngineService/LoadExecutors',
+            airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.LoadExecutorsRequest.SerializeToString,
+            airscrew_dot_idl_dot_proto_dot_service_dot_v1_dot_service__pb2.LoadReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,8 @@ class EngineServiceStub:
     ClearLeak: _grpc.UnaryUnaryMultiCallable[_service_pb2.ClearLeakRequest, _service_pb2.ClearLeakReply]
     Prune: _grpc.UnaryUnaryMultiCallable[_service_pb2.PruneRequest, _service_pb2.PruneReply]
     Executors: _grpc.UnaryUnaryMultiCallable[_service_pb2.ExecutorsRequest, _service_pb2.ExecutorsReply]
+    LoadExecutors: _grpc.UnaryUnaryMultiCallable[_service_pb2.LoadExecutorsRequest, _service_pb2.LoadReply]
+    """Takes in executors that were installed since the engine began."""
     Quotas: _grpc.UnaryUnaryMultiCallable[_service_pb2.QuotasRequest, _service_pb2.QuotasReply]
 
 @_typing.type_check_only
@@ -80,6 +82,8 @@ class EngineServiceAsyncStub(EngineServiceStub):
     ClearLeak: _aio.UnaryUnaryMultiCallable[_service_pb2.ClearLeakRequest, _service_pb2.ClearLeakReply]  # type: ignore[assignment]
     Prune: _aio.UnaryUnaryMultiCallable[_service_pb2.PruneRequest, _service_pb2.PruneReply]  # type: ignore[assignment]
     Executors: _aio.UnaryUnaryMultiCallable[_service_pb2.ExecutorsRequest, _service_pb2.ExecutorsReply]  # type: ignore[assignment]
+    LoadExecutors: _aio.UnaryUnaryMultiCallable[_service_pb2.LoadExecutorsRequest, _service_pb2.LoadReply]  # type: ignore[assignment]
+    """Takes in executors that were installed since the engine began."""
     Quotas: _aio.UnaryUnaryMultiCallable[_service_pb2.QuotasRequest, _service_pb2.QuotasReply]  # type: ignore[assignment]
 
 class EngineServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -178,6 +182,14 @@ class EngineServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_pb2.ExecutorsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.ExecutorsReply, _abc.Awaitable[_service_pb2.ExecutorsReply]]: ...
+
+    @_abc_1.abstractmethod
+    def LoadExecutors(
+        self,
+        request: _service_pb2.LoadExecutorsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_service_pb2.LoadReply, _abc.Awaitable[_service_pb2.LoadReply]]:
+        """Takes in executors that were installed since the engine began."""
 
     @_abc_1.abstractmethod
     def Quotas(
