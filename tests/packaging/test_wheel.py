@@ -95,7 +95,7 @@ def sources() -> set[str]:
         str(path.relative_to(ROOT / part))
         for part in PARTS
         for path in (ROOT / part / "airscrew").rglob("*")
-        if path.suffix in {".py", ".pyi"} or path.name == "py.typed"
+        if path.suffix in {".py", ".pyi", ".tmpl"} or path.name == "py.typed"
     }
 
 
@@ -174,6 +174,13 @@ def test_an_echo_template_runs_without_extras(installed: Installed) -> None:
     code, out, err = installed.run("run", template, "--input", "x=3")
 
     assert (code, out.strip()) == (0, "x: int = 3"), err
+
+
+def test_a_new_plugin_is_made_of_the_templates_in_the_wheel(installed: Installed) -> None:
+    code, _, err = installed.run("plugin", "new", "wheel-made", "--kind", "complex")
+
+    assert (code, err) == (0, "airscrew: wheel-made is written; its README.md says what follows\n")
+    assert "class WheelMadeExecutor" in (installed.home / "wheel-made/src/wheel_made/executor.py").read_text()
 
 
 def test_a_source_without_its_sdk_names_the_extra(installed: Installed) -> None:

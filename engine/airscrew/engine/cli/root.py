@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "shards": ("members:shards", "Show which engine has which shard."),
     "release": ("release:release", "Let go of all that an installation holds."),
     "prune": ("prune:prune", "Delete executions that ended long ago."),
+    "plugin": ("plugin:plugin", "Make a new plugin."),
     "plugins": ("plugins:plugins", "List the installed executors."),
     "rbac": ("rbac:rbac", "Write the roles that executors need."),
     "doctor": ("doctor:doctor", "Check that everything needed is in order."),

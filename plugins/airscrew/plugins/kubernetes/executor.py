@@ -254,7 +254,8 @@ class KubernetesExecutor(Executor[ObjectState], ClusterReader, Generic[ViewT]):
             return StillThere(msgspec.structs.replace(state, deleting=True), check_after=KILL_PACE_SECONDS)
         sighting = self._cache.look(state.namespace, state.name)
         view = sighting.view
-        if sighting.is_gone or (view is not None and view.metadata.uid != state.uid):
+        if sighting.is_gone or not sighting.is_known or (view is not None and view.metadata.uid != state.uid):
+            # Also when nobody has looked yet in this life of the engine: its next one may come before that.
             view = await self._confirm(state)
             if view is None or view.metadata.uid != state.uid:
                 return self._gone(context, state)

@@ -482,3 +482,32 @@ def test_an_error_of_the_engine_ends_with_3(airscrew: Airscrew, fake: FakeEngine
     fake.refuse["list"] = ApiError("failed", "the store is broken")
 
     assert airscrew("list").code == 3
+
+
+def test_a_new_plugin_is_written_where_it_is_wanted(airscrew: Airscrew, tmp_path: Path) -> None:
+    result = airscrew("plugin", "new", "fresh-one", "--kind", "sync", "--folder", tmp_path / "there")
+
+    assert (result.code, result.out) == (0, "")
+    assert result.err == f"airscrew: {tmp_path / 'there'} is written; its README.md says what follows\n"
+    assert (tmp_path / "there" / "src" / "fresh_one" / "executor.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["echo", "--kind", "sync"], "an executor called 'echo' is installed already: choose another name"),
+        (["flytekit", "--kind", "sync"], "a Python package called 'flytekit' is installed already"),
+        (["fresh", "--kind", "batch"], "'batch' is not one of 'webapi', 'kubernetes', 'sync', 'complex'"),
+        (["fresh"], "Missing option '--kind'"),
+    ],
+)
+def test_a_plugin_that_cannot_be_made_is_refused_in_one_line(
+    airscrew: Airscrew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = airscrew("plugin", "new", *words)
+
+    assert (result.code, result.out) == (2, "")
+    assert told in result.err.replace("\n", " ")
+    assert list(tmp_path.iterdir()) == []

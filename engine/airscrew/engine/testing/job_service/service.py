@@ -136,8 +136,8 @@ class FakeJobService:
         """Do nothing; there for callers that close their transport."""
 
     @asynccontextmanager
-    async def serve(self) -> AsyncGenerator[str, None]:
-        """Listen on a free port of this machine; yields the address. Needs aiohttp."""
+    async def serve(self, port: int = 0) -> AsyncGenerator[str, None]:
+        """Listen on a port of this machine, 0 for a free one; yields the address. Needs aiohttp."""
         from aiohttp import web
 
         app = web.Application()
@@ -145,10 +145,10 @@ class FakeJobService:
         runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
+            site = web.TCPSite(runner, "127.0.0.1", port)
             await site.start()
-            host, port = cast("tuple[str, int]", runner.addresses[0])
-            yield f"http://{host}:{port}"
+            host, bound = cast("tuple[str, int]", runner.addresses[0])
+            yield f"http://{host}:{bound}"
         finally:
             await runner.cleanup()
 
