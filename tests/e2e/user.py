@@ -116,6 +116,7 @@ class User:
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    tools: Path = BIN
     commands: list[Running] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -136,7 +137,7 @@ class User:
 
     def run(self, *arguments: str | Path, code: int | None = 0, stdin: bytes = b"") -> Done:
         """Run a command to its end; ``code`` is the exit code that is expected, None for any."""
-        words = [str(BIN / "airscrew"), *map(str, arguments)]
+        words = [str(self.tools / "airscrew"), *map(str, arguments)]
         ended = subprocess.run(
             words,
             env=self.environment(),
@@ -156,7 +157,7 @@ class User:
         out, err = self.folder / f"{number}.out", self.folder / f"{number}.err"
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
-                [str(BIN / "airscrew"), *map(str, arguments)],
+                [str(self.tools / "airscrew"), *map(str, arguments)],
                 env=self.environment() | dict(variables or {}),
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ who asked for it is gone. Other engines on the same store are not told to do the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -85,9 +85,11 @@ class Arrivals:
             await asyncio.Event().wait()
 
     async def _load_now(self) -> LoadReply:
-        arrived = await self.look(self.registry.all())
+        known = self.registry.all()
+        before = {candidate.id: self.registry.why_absent(candidate.id) for candidate, _, problem in known if problem}
+        arrived = await self.look(known)
         await self.registry.take_in(arrived.candidates, self.setup, disabled=arrived.disabled)
-        views = [*arrived.others, *(self._view(one, arrived) for one in arrived.candidates)]
+        views = [*arrived.others, *(self._view(one, arrived, before) for one in arrived.candidates)]
         came = [view.id for view in views if view.outcome == LOADED]
         if came:
             self.wake(came)
@@ -97,12 +99,14 @@ class Arrivals:
         member = "" if self.membership is None else self.membership.id
         return LoadReply(executors=sorted(views, key=lambda view: view.id), member=member)
 
-    def _view(self, candidate: Candidate, arrived: Arrived) -> LoadView:
+    def _view(self, candidate: Candidate, arrived: Arrived, before: Mapping[str, str]) -> LoadView:
         if candidate.id in arrived.disabled:
             return disabled_view(candidate)
         executor = self.registry.get(candidate.id)
         if executor is None:
             reason = self.registry.why_absent(candidate.id)
+            if before.get(candidate.id) == reason:  # it was tried again, and is no news
+                return LoadView(id=candidate.id, outcome="there", installed=candidate.version, reason=reason)
             if candidate.id in arrived.editable:
                 reason += " (it is an editable install, which an engine sees from its start on: restart it)"
             return LoadView(id=candidate.id, outcome="failed", installed=candidate.version, reason=reason)

@@ -59,22 +59,20 @@ def install(site: Path, name: str, version: str = "1.0", *, task_type: str = "",
         (info / "direct_url.json").write_text('{"url": "file:///x", "dir_info": {"editable": true}}')
 
 
-def none(_: Sequence[Candidate]) -> frozenset[str]:
-    return frozenset()
-
-
-def here(site: Path, known: Sequence[Known]) -> Arrived:
+def here(site: Path, known: Sequence[Known], disabled: frozenset[str]) -> Arrived:
     """Look at what lies in one folder."""
     points = [one for one in look_again() if one.dist is not None and str(one.dist.locate_file("")) == str(site)]
-    return look_for_arrivals(points, known, none)
+    return look_for_arrivals(points, known, lambda _: disabled)
 
 
 @asynccontextmanager
-async def arrivals_of(site: Path, registry: Registry, *, trouble: Exception | None = None) -> AsyncIterator[Arrivals]:
+async def arrivals_of(
+    site: Path, registry: Registry, *, trouble: Exception | None = None, disabled: frozenset[str] = frozenset()
+) -> AsyncIterator[Arrivals]:
     async def look(known: Sequence[Known]) -> Arrived:
         if trouble is not None:
             raise trouble
-        return here(site, known)
+        return here(site, known, disabled)
 
     made = Arrivals(registry=registry, look=look, setup=setup, wake=lambda _: None)
     async with running_beside(arrivals=made.keep_arrivals()):
@@ -150,6 +148,28 @@ async def test_one_that_was_broken_is_loaded_once_what_it_needs_is_there(site: P
 
     assert (before.outcome, after.outcome) == ("failed", "loaded")
     assert "no_such_module_at_all" in before.reason
+
+
+async def test_one_that_is_broken_as_it_was_is_no_news(site: Path) -> None:
+    install(site, "late")
+    (site / "airscrew_test_late.py").write_text("import no_such_module_at_all\n")
+    registry = Registry()
+
+    first, second = (await load(site, registry))["late"], (await load(site, registry))["late"]
+
+    assert (first.outcome, second.outcome) == ("failed", "there")
+    assert second.reason == first.reason
+
+
+async def test_one_that_the_settings_leave_out_is_told_once(site: Path) -> None:
+    install(site, "late")
+    registry = Registry()
+    async with arrivals_of(site, registry, disabled=frozenset({"late"})) as arrivals:
+        views = [(await arrivals.load_arrivals()).executors for _ in range(2)]
+
+    assert [[view.outcome for view in one] for one in views] == [["disabled"], ["there"]]
+    assert "change them and restart the engine" in views[0][0].reason
+    assert registry.get("late") is None
 
 
 async def test_an_editable_install_that_is_not_seen_yet_is_told_apart(site: Path) -> None:

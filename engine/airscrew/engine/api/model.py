@@ -278,8 +278,8 @@ class LoadView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         id: Its name.
-        outcome: ``loaded``, ``there`` (it was before), ``restart`` (another version is installed than the engine has),
-            ``disabled`` or ``failed``.
+        outcome: ``loaded``, ``there`` (as it was before), ``restart`` (another version is installed than the engine
+            has), ``disabled`` or ``failed``.
         version: The version that the engine has from now on; empty when it has none.
         installed: The version that is installed.
         task_types: What it takes.

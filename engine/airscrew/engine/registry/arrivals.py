@@ -87,7 +87,7 @@ def _told(point: EntryPoint, mine: Known | None, known: Sequence[Known]) -> Load
     if mine is None or mine[2]:
         return None
     if not mine[0].enabled:
-        return disabled_view(mine[0])
+        return LoadView(id=point.name, outcome="there", installed=installed, reason="the settings leave it out")
     types = [] if mine[1] is None else list(mine[1].task_types)
     return LoadView(id=point.name, outcome="there", version=installed, installed=installed, task_types=types)
 

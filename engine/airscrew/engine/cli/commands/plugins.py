@@ -60,10 +60,8 @@ def _cells(view: ExecutorView) -> list[str]:
 
 def _told(reply: LoadReply) -> list[str]:
     """Say what came of a load, one line each; what was there before is only counted."""
-    told = [_line(view) for view in reply.executors if view.outcome not in {"there", "disabled"}]
-    told += [_line(view) for view in reply.executors if view.outcome == "disabled" and told]
-    count = sum(view.outcome == "there" for view in reply.executors)
-    lines = told or [f"nothing new is installed; {count} executors are there"]
+    told = [_line(view) for view in reply.executors if view.outcome != "there"]
+    lines = told or [f"nothing new is installed; {len(reply.executors)} executors are there"]
     if reply.member:
         lines.append(f"this is so in {reply.member} alone: the other engines of the store load theirs, or restart")
     return lines
