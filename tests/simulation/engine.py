@@ -247,6 +247,7 @@ class Engines:
                 task.exception()  # it had fallen over when it was killed
             return True
         life.dead = True
+        life.ended_at = self.world.loop.time()
         for tell in life.over:
             tell()
         return self._judge_end(life, task)

@@ -161,8 +161,11 @@ class Service:
         return life.number if stood_still and self.world.terms[unit_of(execution)] != begun.term else 0
 
     def is_untold(self, job: Job) -> bool:
-        """Tell whether a job was made for a former owner that was killed before it could tell of it."""
-        return bool(job.late_of) and self.world.lives[job.late_of - 1].died_at < job.created_at + TELL_SECONDS
+        """Tell whether a job was made for a former owner that was killed, or had ended, before it could tell of it."""
+        if not job.late_of:
+            return False
+        life = self.world.lives[job.late_of - 1]
+        return life.died_at < job.created_at + TELL_SECONDS or life.ended_at <= job.created_at
 
     async def create(self, key: str, execution: str, uid: str, spec: dict[str, Any], begun: Begun) -> dict[str, Any]:
         """Make a job."""

@@ -47,6 +47,7 @@ class EngineLife(Life):
         has_stood_still: Whether it ever did.
         pauses: How often it has stood still.
         died_at: When it was killed.
+        ended_at: When it ended in another way.
     """
 
     plan: LifePlan
@@ -67,6 +68,7 @@ class EngineLife(Life):
     has_stood_still: bool = False
     pauses: int = 0
     died_at: float = float("inf")
+    ended_at: float = float("inf")
 
     @property
     def member(self) -> str:
