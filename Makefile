@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 UV_VERSION := >=0.9,<1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit kills simulate journey docs lock clean
+.PHONY: help setup run test check unit kills simulate fuzz journey docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ simulate: setup  ## Simulate crashes and faults: SEEDS=20000 FROM=0, or SEED=112
 kills: setup  ## Kill the engine N times (default 300) on sqlite and on etcd, and count what was lost
 	@$(BIN)/python -m tests.integration.faults.kills $(or $(N),300) --store sqlite
 	@$(BIN)/python -m tests.integration.faults.kills $(or $(N),300) --store etcd
+
+fuzz: setup  ## Feed bad bytes to every way in for MINUTES (default 30), on all cores
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),30)
 
 journey: setup  ## Deploy the chart, with a kill and an upgrade: FLYTEKIT=20 PLAIN=180 RUNNING=50
 	@$(BIN)/python -m tests.chart.cluster.journey --flytekit $(or $(FLYTEKIT),20) --plain $(or $(PLAIN),180) \

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
-from airscrew.engine.api.model import OutputsView, SubmitRequest
+from airscrew.engine.api.model import ApiError, OutputsView, SubmitRequest
 from airscrew.engine.controller.ports import AttemptPlace, Outcome
 from airscrew.engine.data.access import AttemptData
 from airscrew.engine.data.data_uri import MAX_INLINE_BYTES, encode_data_uri
@@ -250,12 +250,22 @@ class LocalDataPlane:
         return self._locations(execution, options, attempt, key, None).output_prefix
 
     async def read_values(self, found: Found, template: object) -> OutputsView:
-        """Read inputs and outputs, as bytes and as plain JSON."""
+        """
+        Read inputs and outputs, as bytes and as plain JSON.
+
+        Raises:
+            ApiError: ``unavailable`` while the storage is away; else ``failed``: they cannot be read any more.
+        """
         assert isinstance(template, TaskTemplate)
-        inputs = await self._bytes_at(found.options.input_uri)
-        outputs = await self._bytes_at(found.record.output_uri)
+        try:
+            inputs = await self._bytes_at(found.options.input_uri)
+            outputs = await self._bytes_at(found.record.output_uri)
+            literals = decode_literal_map(outputs, template.wire) if outputs else {}
+        except StorageUnavailableError as error:
+            raise ApiError("unavailable", f"the values of {found.execution} cannot be read now: {error}") from error
+        except (StorageError, PermanentError, WireError) as error:
+            raise ApiError("failed", f"the values of {found.execution} cannot be read: {error}") from error
         declared = template.interface.outputs
-        literals = decode_literal_map(outputs, template.wire) if outputs else {}
         return OutputsView(
             wire=template.wire.value,
             inputs=inputs,

@@ -12,6 +12,7 @@ exception: it is the part of a verdict that says why an attempt failed.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -25,8 +26,11 @@ class UsageError(AirscrewError):
     """
     What was asked for cannot be done as it was asked; nothing was stored.
 
-    The message is one line that names the thing and the way out.
+    The message is one line that names the thing and the way out, whatever the names in it are.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(in_a_line(message))
 
 
 class ErrorKind(StrEnum):
@@ -58,6 +62,8 @@ class ExecutionError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 MESSAGE_LIMIT = 16 * 1024
 
+_NO_PART_OF_A_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
 
 def shorten(message: str, limit: int = MESSAGE_LIMIT) -> str:
     """Cut a message that is too long in its middle, where it says least."""
@@ -65,3 +71,8 @@ def shorten(message: str, limit: int = MESSAGE_LIMIT) -> str:
         return message
     half = (limit - 40) // 2
     return f"{message[:half]}\n... {len(message) - 2 * half} characters left out ...\n{message[-half:]}"
+
+
+def in_a_line(message: str) -> str:
+    """Write a message in one line that any terminal and any wire can take: names in it may hold whatever was sent."""
+    return _NO_PART_OF_A_LINE.sub(lambda found: found[0].encode("unicode_escape").decode(), message)

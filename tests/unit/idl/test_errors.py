@@ -50,3 +50,9 @@ def test_a_field_that_a_newer_member_wrote_does_not_stop_reading():
     error = msgspec.json.decode(stored, type=ExecutionError)
 
     assert error == ExecutionError(code="c", message="m", kind=ErrorKind.SYSTEM)
+
+
+def test_bad_input_is_told_in_one_line_whatever_the_names_in_it_are():
+    told = str(UsageError("name 'a\nb\x1b[2J\u2028c\ud800' is not valid, and é is"))
+
+    assert told == r"name 'a\nb\x1b[2J\u2028c\ud800' is not valid, and é is"

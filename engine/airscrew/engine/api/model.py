@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from airscrew.idl.errors import ExecutionError
+from airscrew.idl.errors import ExecutionError, in_a_line
 from airscrew.idl.phase import Phase, TaskInfo
 
 
@@ -337,7 +337,7 @@ class ApiError(Exception):
     """
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(in_a_line(message))
         self.code = code
 
 

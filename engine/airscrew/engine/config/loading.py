@@ -49,9 +49,18 @@ def load_settings(
     values = checked(values, f"config {file}") if file else values
     values |= {key: _merged(values.get(key), value) for key, value in from_environment(variables).items()}
     values |= {key: _merged(values.get(key), value) for key, value in (overrides or {}).items() if value is not None}
+    source = f"config {file}" if file else "settings"
     home = values.get("home") or default_home(variables)
-    values["home"] = str(Path(str(home)).expanduser().absolute())
-    return to_settings(values, f"config {file}" if file else "settings")
+    if isinstance(home, str | Path):
+        values["home"] = str(_expanded(home, f"{source}: home").absolute())
+    return to_settings(values, source)
+
+
+def _expanded(path: str | Path, what: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{what} {str(path)!r}: there is no such user on this machine") from error
 
 
 def _merged(old: object, new: object) -> object:
@@ -64,7 +73,7 @@ def find_file(config: str | Path | None, environment: Mapping[str, str]) -> Path
     """Return the configuration file: the one named, the one of the environment, or the user's."""
     named = config or environment.get("AIRSCREW_CONFIG")
     if named:
-        return Path(named).expanduser()
+        return _expanded(named, "config")
     base = environment.get("XDG_CONFIG_HOME") or str(Path(environment.get("HOME") or Path.home()) / ".config")
     file = Path(base) / "airscrew" / "config.yaml"
     return file if file.is_file() else None
@@ -79,6 +88,10 @@ def to_settings(values: Mapping[str, object], source: str) -> EngineSettings:
     """
     try:
         settings = msgspec.convert(checked(values, source), EngineSettings)
+    except RecursionError as error:
+        raise UsageError(f"{source}: a value is nested too deeply, or holds itself") from error
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{source}: a value holds a character that no text can hold") from error
     except msgspec.ValidationError as error:
         raise UsageError(f"{source}: {explain(error)}") from error
     check_values(settings, source)

@@ -7,6 +7,7 @@ Pure but for ``read_file``.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,13 +22,18 @@ from airscrew.idl.errors import UsageError
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
-_AT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?")
+_AT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 
 _POOL = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 PROVIDERS = frozenset({"env", "file"})
 LOG_FORMATS = ("json", "text")
 LOG_LEVELS = ("debug", "error", "info", "warning")
+
+_BAD_YAML = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
+"""What the package raises, beside errors of its own, for a value that does not fit the tag that it has or is given."""
 
 SHORTEST_LEASE_SECONDS = 3.0
 """A shorter one would be lost to a busy machine."""
@@ -63,13 +69,13 @@ def _parse(data: bytes, file: Path) -> object:
     if file.suffix == ".json":
         try:
             return msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"config {file} is not JSON: {error}") from error
     import yaml
 
     try:
         return yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (*_BAD_YAML, yaml.YAMLError) as error:
         raise UsageError(f"config {file} is not YAML: {' '.join(str(error).split())}") from error
 
 
@@ -88,7 +94,7 @@ def _checked(values: Mapping[str, object], cls: type[msgspec.Struct], source: st
     result: dict[str, object] = {}
     for key, value in values.items():
         if key not in known:
-            raise UsageError(f"{source}: unknown key {path + key!r}{_nearest(key, known)}")
+            raise UsageError(f"{source}: unknown key {f'{path}{key}'!r}{_nearest(str(key), known)}")
         kind = known[key]
         if isinstance(kind, inspect.StructType) and isinstance(value, Mapping):
             result[key] = _checked(cast("Mapping[str, object]", value), kind.cls, source, f"{path}{key}.")
@@ -116,6 +122,8 @@ def _checked_entries(values: Mapping[str, object], kind: inspect.DictType, sourc
         except msgspec.ValidationError as error:
             said = explain(error)  # which names the key within the part, and not the part
             raise UsageError(f"{source}: {path}{name}{'.' if '$' in str(error) else ': '}{said}") from error
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{source}: {path}{name} holds a character that no text can hold") from error
         result[name] = value
     return result
 
@@ -147,9 +155,8 @@ def check_values(settings: EngineSettings, source: str) -> None:
     Raises:
         UsageError: A value cannot be.
     """
-    for path, value in _numbers(msgspec.to_builtins(settings), ""):
-        if value < 0:
-            raise UsageError(f"{source}: {path} is {value:g}: it must be 0 or more")
+    for path, value in _leaves(msgspec.to_builtins(settings), ""):
+        _check_leaf(value, f"{source}: {path}")
     if settings.workers < 1:
         raise UsageError(f"{source}: workers must be 1 or more")
     if settings.lease_seconds < SHORTEST_LEASE_SECONDS:
@@ -168,6 +175,15 @@ def check_values(settings: EngineSettings, source: str) -> None:
             raise UsageError(f"{source}: secrets.providers: {provider!r} is not known: one of {providers}")
 
 
+def _check_leaf(value: object, where: str) -> None:
+    if isinstance(value, str) and _NO_TEXT.search(value):
+        raise UsageError(f"{where} holds a character that no text can hold")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{where} is {value}: it must be a number")
+    if isinstance(value, (int, float)) and value < 0:
+        raise UsageError(f"{where} is {value:g}: it must be 0 or more")
+
+
 def _check_quotas(quotas: Mapping[str, Quota], source: str) -> None:
     bound: dict[str, str] = {}
     for name, quota in quotas.items():
@@ -180,14 +196,15 @@ def _check_quotas(quotas: Mapping[str, Quota], source: str) -> None:
             bound[executor] = name
 
 
-def _numbers(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, float]]:
+def _leaves(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, object]]:
+    """Tell every value by its path, those of lists by the list's; the executors' own parts are theirs."""
     for key, value in values.items():
-        if key == "executors":
+        if not path and key == "executors":
             continue
         if isinstance(value, dict):
-            yield from _numbers(cast("dict[str, Any]", value), f"{path}{key}.")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            yield path + key, value
+            yield from _leaves(cast("dict[str, Any]", value), f"{path}{key}.")
+        else:
+            yield from ((path + key, one) for one in (value if isinstance(value, list | tuple) else (value,)))
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, object]:
@@ -230,7 +247,7 @@ def _from_text(text: str, kind: inspect.Type, variable: str) -> object:
             return True
         case inspect.BoolType() if text.lower() in {"0", "false", "no", "off"}:
             return False
-        case inspect.IntType() if text.lstrip("-").isdigit():
+        case inspect.IntType() if _WHOLE.fullmatch(text):
             return int(text)
         case inspect.FloatType():
             return _seconds(text, variable)

@@ -41,6 +41,7 @@ from airscrew.state.following import RETRY_SECONDS
 from airscrew.state.members import shard_unit
 from airscrew.state.records import (
     Options,
+    RecordError,
     Stage,
     decode_options,
     decode_record,
@@ -258,9 +259,13 @@ class Controller:
             if live is not None and live.asked is not None:
                 await tell_of_late_start(self.store, live, live.asked, self.clock.now())
             return
+        except RecordError as error:  # no defect of what reads it: a person has to look at what is stored
+            told = {"execution": str(execution), "error": describe(error)}
+            log.warning("what is stored of an execution cannot be read", extra=told)
+            self._put_off(execution)
+            return
         except Exception as error:  # the wall of a turn: it concerns this execution alone
             log.exception("a turn failed", extra={"execution": str(execution), "error": describe(error)})
-            self.meters.count(TURN_FAILURES)
             self._put_off(execution)
             return
         self._failures.pop(execution, None)
@@ -275,6 +280,7 @@ class Controller:
             self.queue.add_after(execution, max(until - self.clock.now(), 0.0))
 
     def _put_off(self, execution: ExecutionId) -> None:
+        self.meters.count(TURN_FAILURES)
         live = self._lives.get(execution)
         if live is not None:
             self._intake.keep(live)

@@ -7,8 +7,8 @@ Works with and without a running engine; writes nothing.
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from airscrew.engine.api.model import ApiError, ExecutionView, LeakView, ListReply, ListRequest
@@ -63,17 +63,18 @@ class Reader:
         Read an execution by its name.
 
         Raises:
-            ApiError: ``invalid`` or ``not_found``.
+            ApiError: ``invalid``, ``not_found``, or ``failed`` where what is stored of it cannot be read.
         """
         execution = parse_name(name)
         spec = await self.store.get(keys.spec_key(execution))
         if spec is None:
             raise ApiError("not_found", f"there is no execution {execution}; `airscrew list` shows those that are")
         found = await self.store.get(keys.record_key(execution))
-        options = decode_options(spec.value)
-        if found is None:
-            return Found(execution, options, first_record(options), spec.mod_revision)
-        return Found(execution, options, decode_record(found.value), found.mod_revision)
+        with _told(execution):
+            options = decode_options(spec.value)
+            if found is None:
+                return Found(execution, options, first_record(options), spec.mod_revision)
+            return Found(execution, options, decode_record(found.value), found.mod_revision)
 
     def show(self, found: Found) -> ExecutionView:
         """Show an execution."""
@@ -145,7 +146,8 @@ class Reader:
                     value = batch[-1].value
                     if value is None:
                         return
-                    found = Found(found.execution, found.options, decode_record(value), revision)
+                    with _told(found.execution):
+                        found = Found(found.execution, found.options, decode_record(value), revision)
                     view = self.show(found)
                     yield view
                     if view.is_over:
@@ -197,6 +199,15 @@ class Reader:
         if entry.state is LedgerState.UNKNOWN:
             return "whether a job was started is not known: look for the key, then clear it"
         return "the engine goes on killing it"
+
+
+@contextmanager
+def _told(execution: ExecutionId) -> Iterator[None]:
+    """Tell whoever asks for an execution that what is stored of it cannot be read; the engine leaves it alone."""
+    try:
+        yield
+    except RecordError as error:
+        raise ApiError("failed", f"what the store holds of {execution} cannot be read: {error}") from error
 
 
 def parse_name(name: str) -> ExecutionId:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -206,6 +207,17 @@ class TestWatch:
 
 
 class TestShow:
+    @pytest.mark.parametrize("key", [keys.spec_key, keys.record_key])
+    async def test_what_cannot_be_read_is_told_to_whoever_asks_for_it(self, key: Callable[[ExecutionId], str]) -> None:
+        office = Office()
+        await office.submit()
+        await office.store.inner.txn([], [Put(key(ExecutionId("default", "a")), b"\xff{")])
+
+        with pytest.raises(ApiError, match="what the store holds of default/a cannot be read") as caught:
+            await office.api.get("a")
+
+        assert caught.value.code == "failed"
+
     async def test_it_is_shown_before_any_engine_has_looked_at_it(self) -> None:
         office = Office()
         await office.submit()

@@ -15,7 +15,7 @@ import msgspec
 
 from airscrew.plugins.kubernetes.api.connection import Connection, Reply, StreamRefusedError
 from airscrew.plugins.kubernetes.api.discovery import Discovery
-from airscrew.plugins.kubernetes.api.errors import ApiError, refusal_of, status_decoder
+from airscrew.plugins.kubernetes.api.errors import ApiError, read_status, refusal_of
 from airscrew.plugins.kubernetes.api.kinds import Kind
 
 PAGE = 500
@@ -307,7 +307,7 @@ def _changes(line: bytes, kind: Kind) -> Iterator[Change]:
         case "BOOKMARK":
             yield Change(None, is_deleted=False, version=version)
         case "ERROR":
-            status = status_decoder.decode(change.object)
+            status = read_status(change.object)
             if status.code == GONE:
                 raise HistoryGoneError
             raise ApiError(f"the watch of {kind.plural} ended", status.code, status.message)

@@ -34,15 +34,19 @@ class Status(msgspec.Struct, frozen=True):
     code: int = 0
 
 
-status_decoder = msgspec.json.Decoder(Status)
+_status_decoder = msgspec.json.Decoder(Status)
+
+
+def read_status(data: bytes | msgspec.Raw) -> Status:
+    """Read the object that says what is wrong; an empty one where that cannot be read."""
+    try:
+        return _status_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Status()
 
 
 def refusal_of(reply: Reply) -> Refusal:
     """Read an answer other than success."""
-    message, reason = reply.body[:500].decode(errors="replace"), ""
-    try:
-        status = status_decoder.decode(reply.body)
-        message, reason = status.message or message, status.reason
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        pass
-    return Refusal(status=reply.status, reason=reason, message=message, retry_after=reply.retry_after)
+    status = read_status(reply.body)
+    message = status.message or reply.body[:500].decode(errors="replace")
+    return Refusal(status=reply.status, reason=status.reason, message=message, retry_after=reply.retry_after)
