@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 UV_VERSION := >=0.9,<1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit kills simulate fuzz journey docs lock clean
+.PHONY: help setup run test check unit kills simulate fuzz performance journey docs lock clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ kills: setup  ## Kill the engine N times (default 300) on sqlite and on etcd, an
 
 fuzz: setup  ## Feed bad bytes to every way in for MINUTES (default 30), on all cores
 	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),30)
+
+performance: setup  ## Measure the engine on this machine, which should be idle, and make docs/performance.md
+	@$(BIN)/python -m tests.performance
 
 journey: setup  ## Deploy the chart, with a kill and an upgrade: FLYTEKIT=20 PLAIN=180 RUNNING=50
 	@$(BIN)/python -m tests.chart.cluster.journey --flytekit $(or $(FLYTEKIT),20) --plain $(or $(PLAIN),180) \

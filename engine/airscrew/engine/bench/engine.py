@@ -30,9 +30,11 @@ async def measure(options: BenchOptions) -> dict[str, object]:
         lag = Lag()
         async with asyncio.TaskGroup() as group:
             sampler = group.create_task(lag.run())
+            before = (await store.status()).revision
             started, used = now(), cpu_seconds()
             await _run(core, options.tasks, "task")
             elapsed, used = now() - started, cpu_seconds() - used
+            revisions = (await store.status()).revision - before
             sampler.cancel()
         await _compare(core, options.tasks)
         limit = await _limit(store, options.tasks)
@@ -42,6 +44,7 @@ async def measure(options: BenchOptions) -> dict[str, object]:
         "seconds": round(elapsed, 3),
         "tasks_per_s": round(rate, 1),
         "cpu_ms_per_task": round(used * 1000 / options.tasks, 4),
+        "revisions_per_task": round(revisions / options.tasks, 3),
         "rss_mb": rss_mb(),
         "loop_lag_p50_ms": lag.percentile(0.5),
         "loop_lag_p99_ms": lag.percentile(0.99),

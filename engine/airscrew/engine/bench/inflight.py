@@ -50,6 +50,7 @@ async def measure(options: BenchOptions) -> dict[str, object]:
         "idle_cpu_percent": round(100 * idle / QUIET_SECONDS, 2),
         "loop_lag_p50_ms": lag.percentile(0.5),
         "loop_lag_p99_ms": lag.percentile(0.99),
+        "loop_lag_max_ms": lag.percentile(1.0),
         "limit_per_s": round(limit, 1),
         "ratio": round(rate / limit, 4),
     }

@@ -204,7 +204,8 @@ def _leaves(values: Mapping[str, Any], path: str) -> Iterator[tuple[str, object]
         if isinstance(value, dict):
             yield from _leaves(cast("dict[str, Any]", value), f"{path}{key}.")
         else:
-            yield from ((path + key, one) for one in (value if isinstance(value, list | tuple) else (value,)))
+            items = cast("list[object]", value) if isinstance(value, list) else [value]
+            yield from ((path + key, one) for one in items)
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, object]:

@@ -1,0 +1,256 @@
+"""
+What is measured, how, and what it is to be: the runs of ``airscrew bench`` behind ``docs/performance.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from tests.support.proof_files import ROOT, machine
+from typing_extensions import override
+
+FOLDER = ROOT / "build" / "performance"
+COMMAND = Path(sys.executable).with_name("airscrew")
+BUSY_SHARE = 0.3
+"""A machine that has so much of its cores at work before a run begins has not measured us alone."""
+
+Figures = Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """
+    What a figure is to be.
+
+    Attributes:
+        least: At least this; None for no such bar.
+        most: At most this.
+    """
+
+    least: float | None = None
+    most: float | None = None
+
+    def is_met(self, value: float) -> bool:
+        """Compare."""
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+    @override
+    def __str__(self) -> str:
+        return f">= {self.least:g}" if self.least is not None else f"<= {self.most:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """
+    Where a run has what it needs.
+
+    Attributes:
+        folder: Its own.
+        stack: Ends what it starts.
+    """
+
+    folder: Path
+    stack: ExitStack
+
+
+Options = Sequence[str]
+Prepare = Callable[[Place], Options]
+
+
+def bench(*arguments: str) -> dict[str, object]:
+    """Run ``airscrew bench`` in a process of its own and read its figures."""
+    done = subprocess.run([COMMAND, "bench", *arguments, "-o", "json"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"airscrew bench {' '.join(arguments)} failed: {(done.stderr or done.stdout)[-2000:]}")
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def on_sqlite(place: Place) -> Options:
+    """Take a new file, as the embedded store is by default: with fsync."""
+    return ("--store", f"sqlite:{place.folder / 'state.db'}")
+
+
+def on_etcd(place: Place) -> Options:
+    """Start an etcd of one member, with fsync."""
+    from tests.support.etcd import start_etcd
+
+    return ("--store", start_etcd(place.stack, place.folder / "etcd").new_url())
+
+
+def on_played_nodes(place: Place) -> Options:
+    """Start a control plane whose node KWOK plays, and an etcd of our own beside its."""
+    from tests.support.control_plane import open_control_plane
+    from tests.support.kwok import start_kwok
+
+    plane = open_control_plane(place.stack, place.folder / "plane", nodes=True)
+    start_kwok(place.stack, plane, nodes=1, ends_all=True)
+    namespace = place.stack.enter_context(plane.namespace())
+    return ("--kubeconfig", str(plane.kubeconfig), "-n", namespace, "--node", "played-0", *on_etcd(place))
+
+
+def nothing(_place: Place) -> Options:
+    """Need nothing."""
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """
+    A measurement of the page.
+
+    Attributes:
+        name: Of its file and its section.
+        what: In a line.
+        commands: What ``airscrew bench`` is asked, one after the other, each in a place of its own.
+        small: The same to see that it works.
+        prepare: Starts what it needs and says by which options that is reached.
+        bars: What its figures are to be.
+        join: Makes one set of figures of those of the commands.
+    """
+
+    name: str
+    what: str
+    commands: Sequence[Options]
+    small: Sequence[Options]
+    prepare: Prepare = nothing
+    bars: Mapping[str, Bar] = field(default_factory=dict[str, Bar])
+    join: Callable[[Sequence[Figures]], Figures] = lambda found: found[0]
+
+
+def by_size(found: Sequence[Figures]) -> Figures:
+    """Take the median of CPU per task at each size, and how far apart they are."""
+    sizes: dict[int, list[float]] = {}
+    for one in found:
+        sizes.setdefault(int(number(one["tasks"])), []).append(number(one["cpu_ms_per_task"]))
+    medians = {size: median(values) for size, values in sorted(sizes.items())}
+    joined: dict[str, object] = {f"cpu_ms_per_task_at_{size}": round(value, 4) for size, value in medians.items()}
+    return joined | {"largest_by_smallest": round(max(medians.values()) / min(medians.values()), 3)}
+
+
+def number(value: object) -> float:
+    """Read a figure."""
+    assert isinstance(value, int | float), value
+    return float(value)
+
+
+RUNS = (
+    Measured(
+        name="engine-sqlite",
+        what="10 000 echo tasks through the public submit, outputs read back and compared; sqlite with fsync",
+        commands=[("engine", "--tasks", "10000")],
+        small=[("engine", "--tasks", "200")],
+        prepare=on_sqlite,
+        bars={"ratio": Bar(least=0.4), "cpu_ms_per_task": Bar(most=0.4), "tasks_per_s": Bar(least=3000)},
+    ),
+    Measured(
+        name="engine-etcd",
+        what="The same on an etcd of one member, with fsync",
+        commands=[("engine", "--tasks", "10000")],
+        small=[("engine", "--tasks", "200")],
+        prepare=on_etcd,
+        bars={"ratio": Bar(least=0.4), "cpu_ms_per_task": Bar(most=0.5), "tasks_per_s": Bar(least=2000)},
+    ),
+    Measured(
+        name="pods",
+        what="Pod tasks on a node that KWOK plays, state in etcd, in turns with a bare loop: 5 pairs",
+        commands=[("pods", "--tasks", "1000", "--repeat", "5")],
+        small=[("pods", "--tasks", "40", "--repeat", "1")],
+        prepare=on_played_nodes,
+        bars={"ratio": Bar(least=0.65), "engine_cpu_ms_per_pod": Bar(most=1.5), "engine_writes_per_pod": Bar(most=3)},
+    ),
+    Measured(
+        name="inflight",
+        what="100 000 tasks that wait on timers, in one process",
+        commands=[("inflight", "--tasks", "100000")],
+        small=[("inflight", "--tasks", "1000")],
+        prepare=on_sqlite,
+        bars={
+            "rss_mb": Bar(most=600),
+            "loop_lag_p99_ms": Bar(most=50),
+            "loop_lag_max_ms": Bar(most=250),
+            "idle_cpu_percent": Bar(most=2),
+        },
+    ),
+    Measured(
+        name="sizes",
+        what="CPU of an echo task at 1 000, 10 000 and 100 000 tasks, the median of 5; sqlite with fsync",
+        commands=[("engine", "--tasks", str(size)) for size in (1000, 10_000, 100_000) for _ in range(5)],
+        small=[("engine", "--tasks", str(size)) for size in (100, 200)],
+        prepare=on_sqlite,
+        bars={"largest_by_smallest": Bar(most=1.3)},
+        join=by_size,
+    ),
+    Measured(
+        name="startup",
+        what="How long the command line takes to begin; the median of 5",
+        commands=[("startup", "--repeat", "5")],
+        small=[("startup", "--repeat", "1")],
+        bars={"help_s": Bar(most=0.1)},
+    ),
+    Measured(
+        name="overhead",
+        what="What the engine adds to the time of a process that ends at once; the median of 5",
+        commands=[("overhead", "--repeat", "5")],
+        small=[("overhead", "--repeat", "1")],
+    ),
+)
+
+
+def busy() -> float:
+    """Say which share of the cores is at work, by /proc/stat over a second; load averages lag behind for minutes."""
+    first = _ticks()
+    time.sleep(1.0)
+    second = _ticks()
+    whole = sum(second) - sum(first)
+    return round(1 - (second[3] + second[4] - first[3] - first[4]) / whole, 2) if whole else 0.0
+
+
+def _ticks() -> list[int]:
+    return [int(text) for text in Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]]
+
+
+def processor() -> str:
+    """Name the machine's processor."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "processor unknown"
+    )
+
+
+def measure(run: Measured, folder: Path, *, small: bool) -> dict[str, object]:
+    """Do a run, and return what its file holds."""
+    found: list[Figures] = []
+    share = busy()
+    for place_number, command in enumerate(run.small if small else run.commands):
+        with ExitStack() as stack:
+            own = folder / run.name / str(place_number)
+            own.mkdir(parents=True)
+            found.append(bench(*command, *run.prepare(Place(folder=own, stack=stack))))
+    return {
+        "name": run.name,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "machine": f"{processor()}, {machine()}",
+        "busy": share,
+        "small": small,
+        "figures": dict(run.join(found)),
+    }
+
+
+def record(made: Mapping[str, object]) -> Path:
+    """Write the figures of a run; the newest of a name is the one that counts."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / f"{made['name']}.json"
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(made, indent=2) + "\n")
+    draft.replace(path)
+    return path
