@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz.target import names
 from tests.support.proof_files import FOLDER, ROOT, machine
 
 PAGE = ROOT / "docs" / "guarantees.md"
@@ -142,6 +143,13 @@ PROMISES = (
         tests=(f"{FAULTS}/test_clock_steps.py",),
     ),
     Promise(
+        text="Whatever bytes come from outside are refused in a line that says why, or end their own execution with a "
+        "reason, or quarantine it; the others, and the engine, go on.",
+        faults="task templates, inputs, what tasks leave, stored rows, what a watch tells of Pods, configuration files "
+        "and requests, spoilt byte by byte and field by field",
+        tests=tuple(f"tests/fuzz/test_{name}.py" for name in names()),
+    ),
+    Promise(
         text="One executor's failure changes no other's executions.",
         faults="it blocks, leaks threads and memory, raises SystemExit, KeyboardInterrupt or CancelledError anywhere",
         tests=(f"{FAULTS}/test_bad_plugins.py", "tests/unit/engine/test_host.py"),
@@ -195,7 +203,7 @@ def promises() -> str:
         "# Guarantees",
         "",
         "Made by `python -m tests.proof`; do not edit. `make test` runs every test named here; the long runs are",
-        "`make simulate` and `make kills`.",
+        "`make simulate`, `make kills` and `make fuzz`.",
         "",
         "| Promise | Under which faults | Tests |",
         "|---|---|---|",

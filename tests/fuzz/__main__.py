@@ -21,7 +21,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 
-from tests.fuzz.rounds import Round, play
+from tests.fuzz.rounds import Round, die_with_parent, play
 from tests.fuzz.target import names
 from tests.support.proof_files import record
 
@@ -32,7 +32,7 @@ def run(wanted: list[str], seconds: float, workers: int) -> list[Round]:
     """Run the targets in turn until the time is up, and show how it goes."""
     until, rounds = time.monotonic() + seconds, {name: Round(name=name) for name in wanted}
     turns, number = itertools.cycle(wanted), secrets.randbits(40)
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), die_with_parent) as pool:
         busy: set[Future[Round]] = set()
         while busy or time.monotonic() < until:
             while len(busy) < workers and time.monotonic() < until:

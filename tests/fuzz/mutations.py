@@ -43,8 +43,33 @@ TEXTS = (
 )
 NUMBERS = (0, 1, -1, 2, 127, 128, 255, 1000, 2**31 - 1, -(2**31), 2**32 - 1, 2**53, 2**63 - 1, -(2**63), 2**64 - 1)
 FLOATS = (0.0, -1.0, 0.5, 1e-300, 1e300, -1e18, float("inf"), float("-inf"), float("nan"))
-BYTES = (b"", b"\0", b"\xff\xff", b"\x80", b"\x0a\x7f", b"\xff" * 10, b"{}", b"\x1f\x8b", b"\xef\xbb\xbf")
-VALUES: tuple[Any, ...] = (None, True, False, *NUMBERS, *FLOATS[:6], *TEXTS, [], {}, [[]], {"": {}}, [None, 1, "a"])
+BYTES = (
+    b"\x91" * 2000,
+    b"\xa4\xff\xfe\xfd\xfc",
+    b"",
+    b"\0",
+    b"\xff\xff",
+    b"\x80",
+    b"\x0a\x7f",
+    b"\xff" * 10,
+    b"{}",
+    b"\x1f\x8b",
+    b"\xef\xbb\xbf",
+)
+VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    *NUMBERS,
+    *FLOATS[:6],
+    *TEXTS,
+    "@DEEP@",
+    [],
+    {},
+    [[]],
+    {"": {}},
+    [None, 1, "a"],
+)
 
 MOST = 6
 """Mutations of one input."""

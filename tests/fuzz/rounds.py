@@ -4,6 +4,7 @@ A round: one target is fed new inputs for some seconds, in a process of its own;
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import itertools
 import signal
@@ -22,6 +23,7 @@ from tests.support.proof_files import ROOT
 FOUND = ROOT / "build" / "fuzz"
 STEP_EXAMPLES = 25
 HANG_SECONDS = 60
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(kw_only=True)
@@ -40,6 +42,11 @@ class Round:
     seconds: float = 0.0
     examples: int = 0
     found: Counter[str] = field(default_factory=Counter[str])
+
+
+def die_with_parent() -> None:
+    """See to it that this process ends when the one that started it is killed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def play(name: str, number: int, seconds: float) -> Round:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 from flyteidl.core.interface_pb2 import Variable
 from flyteidl.core.literals_pb2 import Literal, LiteralMap
 from flyteidl.core.types_pb2 import LiteralType
@@ -39,6 +40,9 @@ def known() -> tuple[dict[str, LiteralType], LiteralMap]:
     made.literals["when"].scalar.primitive.datetime.FromJsonString("2024-01-01T00:00:00.5Z")
     made.literals["long"].scalar.primitive.duration.FromSeconds(90)
     made.literals["tree"].scalar.generic.update(TREE)
+    types["packed"] = LiteralType(simple=7)
+    made.literals["packed"].scalar.binary.value = msgspec.msgpack.encode(TREE)
+    made.literals["packed"].scalar.binary.tag = "msgpack"
     types["blob"] = LiteralType(blob={"format": "csv"})
     made.literals["blob"].scalar.blob.uri = "s3://bucket/file.csv"
     made.literals["blob"].scalar.blob.metadata.type.format = "csv"

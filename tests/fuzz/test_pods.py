@@ -137,7 +137,8 @@ def check(data: bytes) -> None:
 
 def spoil(line: str, number: int, times: int, *, tree: bool) -> bytes:
     if tree:
-        return json.dumps(spoil_tree(line, number, times)).encode()
+        spoilt = json.dumps(spoil_tree(line, number, times)).encode()
+        return spoilt.replace(b'"@DEEP@"', b'{"a":' * 2000 + b"1" + b"}" * 2000)
     return spoil_bytes(line.encode(), number, times)
 
 

@@ -113,6 +113,7 @@ def spoil(place: int, number: int, times: int, *, tree: bool) -> bytes:
     if tree:
         with suppress(ValueError):
             made = json.dumps(spoil_tree(value.decode(), number, times)).encode()
+        made = made.replace(b'"@DEEP@"', b'{"a":' * 2000 + b"1" + b"}" * 2000)
     return key.encode() + b"\n" + made
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.state.store import KeyValue
 
 _START_FIELD = 19
@@ -59,7 +60,7 @@ def holder_of(engine: KeyValue) -> Holder:
     """Read who holds the lock; a stranger when that cannot be read."""
     try:
         return msgspec.json.decode(engine.value, type=Holder)
-    except msgspec.MsgspecError:
+    except BAD_JSON:
         return Holder(host="", pid=0)
 
 

@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 from typing_extensions import override
 
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.state import keys
 from airscrew.state.beside import running_beside
 from airscrew.state.errors import LeaseOverError, StoreBusyError, StoreError, StoreFullError, StoreUnavailableError
@@ -180,7 +181,7 @@ class _Lock(Fence):
 def _process_of(member: KeyValue) -> Holder:
     try:
         return msgspec.json.decode(member.value, type=_Process).process
-    except msgspec.MsgspecError:
+    except BAD_JSON:
         return Holder(host="", pid=0)
 
 

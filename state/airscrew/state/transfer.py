@@ -22,6 +22,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from airscrew.idl.errors import UsageError
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.state.errors import StoreError
 from airscrew.state.store import Compare, Delete, Event, KeyValue, Operation, Put, Store
 
@@ -186,7 +187,7 @@ def _verify(stream: BinaryIO) -> _Trailer:
 def _check_header(line: bytes) -> None:
     try:
         header = _decode_header(line)
-    except msgspec.MsgspecError as error:
+    except BAD_JSON as error:
         raise UsageError("this is no export of a store: its first line does not say so") from error
     if header.format != FORMAT:
         raise UsageError(f"this is no export of a store but {header.format!r}")
@@ -199,14 +200,14 @@ def _check_header(line: bytes) -> None:
 def _check_entry(number: int, line: bytes) -> None:
     try:
         _decode_entry(line)
-    except msgspec.MsgspecError as error:
+    except BAD_JSON as error:
         raise UsageError(f"the export is damaged in line {number}: {error}; nothing was imported") from error
 
 
 def _check_trailer(line: bytes, number: int, digest: str) -> _Trailer:
     try:
         trailer = _decode_trailer(line)
-    except msgspec.MsgspecError as error:
+    except BAD_JSON as error:
         raise UsageError(f"the export is cut off after line {number}; nothing was imported") from error
     if trailer.lines != number - 2 or trailer.sha256 != digest:
         raise UsageError("the export is damaged: its sum does not match; nothing was imported")

@@ -10,6 +10,7 @@ import msgspec
 
 from airscrew.engine.errors import CorruptStateError, StateTooLargeError
 from airscrew.engine.executor import AnyExecutor
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.state.records import Record
 
 MAX_STATE_BYTES = 32 * 1024
@@ -75,5 +76,5 @@ def raw_state(record: Record) -> dict[str, object]:
         return {}
     try:
         return msgspec.json.decode(record.state, type=dict[str, object])
-    except msgspec.MsgspecError as error:
+    except BAD_JSON as error:
         raise CorruptStateError(f"custom state is no JSON object: {error}") from error

@@ -329,6 +329,8 @@ class Controller:
         options = decode_options(spec.value)
         found = await self.store.get(keys.record_key(execution))
         record = first_record(options) if found is None else decode_record(found.value)
+        if record.stage is Stage.ENDING and record.verdict is None:
+            raise RecordError("it is ending, and has no verdict")
         live = Live(execution, options, self.installation, record, accepted=spec.mod_revision)
         if found is not None:
             live.stored, live.revision = record, found.mod_revision

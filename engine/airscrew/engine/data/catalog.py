@@ -27,6 +27,7 @@ import msgspec
 from typing_extensions import override
 
 from airscrew.engine.clock import Clock
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.idl.wire import WireForm, canonical_bytes
 from airscrew.state.errors import StoreUnavailableError
 from airscrew.state.store import Compare, Delete, KeyValue, Operation, Put, Store
@@ -305,5 +306,5 @@ def _decoded(stored: KeyValue | None, kind: type[T]) -> T | None:
         return None
     try:
         return msgspec.json.decode(stored.value, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BAD_JSON:
         return None

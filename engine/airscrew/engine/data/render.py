@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 from airscrew.engine.data.locations import ROOT_ACTION, for_task
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor.context import Locations
+from airscrew.idl.json_tree import BAD_JSON
 
 if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import Literal, Primitive, Scalar
@@ -252,7 +253,7 @@ def _msgpack_text(data: bytes) -> str | None:
     try:
         value: object = msgspec.msgpack.decode(data)
         return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    except (msgspec.MsgspecError, TypeError, UnicodeDecodeError):
+    except (*BAD_JSON, TypeError):
         return None
 
 

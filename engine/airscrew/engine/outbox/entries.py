@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from airscrew.idl.ids import AttemptKey, Uid
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.idl.phase import Phase
 from airscrew.state.records import PhaseEvent
 
@@ -52,7 +53,7 @@ def events_of(entry: Entry) -> list[PhaseEvent]:
     """Read the events of a step; one that cannot be read has none, and holds up no other."""
     try:
         return _decoder.decode(entry.value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BAD_JSON:
         return []
 
 

@@ -9,6 +9,7 @@ import msgspec
 from airscrew.engine.api.model import AttemptView, ExecutionView, LeakView
 from airscrew.engine.machine import ledger_entry
 from airscrew.idl.ids import AttemptKey, ExecutionId, attempt_key
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.state.records import LedgerEntry, Options, Record, Stage
 
 
@@ -67,7 +68,7 @@ def shown_state(record: Record) -> object:
         return None
     try:
         return msgspec.json.decode(data)
-    except msgspec.MsgspecError:
+    except BAD_JSON:
         return data.decode(errors="replace")
 
 

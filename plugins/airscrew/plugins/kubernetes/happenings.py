@@ -24,6 +24,7 @@ import msgspec
 from cachetools import LRUCache
 
 from airscrew.engine.clock import Clock
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.plugins.kubernetes.api.client import HistoryGoneError, ObjectClient
 from airscrew.plugins.kubernetes.api.connection import Connection
 from airscrew.plugins.kubernetes.api.errors import ApiError
@@ -192,5 +193,5 @@ def _read(item: msgspec.Raw) -> Iterator[_Event]:
     """Read an event; what cannot be read tells nothing."""
     try:
         yield _decoder.decode(item)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BAD_JSON:
         return

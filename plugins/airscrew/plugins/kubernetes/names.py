@@ -10,6 +10,7 @@ from typing import cast
 import msgspec
 
 from airscrew.engine.executor import TaskContext
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.plugins.kubernetes.metadata import make_annotations, make_labels
 from airscrew.plugins.kubernetes.pod_view import Metadata
 from airscrew.plugins.kubernetes.state import ObjectState
@@ -79,7 +80,7 @@ def read_settings(metadata: Metadata) -> dict[str, object]:
     """Read what the maker of an object kept for the looks at it; empty when that cannot be read."""
     try:
         found = msgspec.json.decode(metadata.annotations.get(SETTINGS, "{}"))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BAD_JSON:
         return {}
     return cast("dict[str, object]", found) if isinstance(found, dict) else {}
 

@@ -27,6 +27,7 @@ from cachetools import TTLCache
 
 from airscrew.engine.cache import AutoRefreshCache, Batch, CacheOptions, Measured, SyncResult, Updated, batches_by
 from airscrew.engine.clock import Clock
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.plugins.kubernetes.api.client import Change, HistoryGoneError, ObjectClient
 from airscrew.plugins.kubernetes.api.errors import ApiError
 from airscrew.plugins.kubernetes.pod_view import Metadata
@@ -267,7 +268,7 @@ class Objects(Generic[ViewT]):
         """Read an object; None when that cannot be done, which is counted."""
         try:
             return self._decoder.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except BAD_JSON:
             return None
 
     async def _list(self, batch: Batch[Sighting[ViewT]]) -> list[SyncResult[Sighting[ViewT]]]:

@@ -15,6 +15,7 @@ import datetime
 import msgspec
 
 from airscrew.idl.errors import AirscrewError
+from airscrew.idl.json_tree import BAD_JSON
 
 
 class MalformedPodError(AirscrewError):
@@ -157,5 +158,5 @@ def decode_pod(data: bytes | msgspec.Raw) -> PodView:
     """
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except BAD_JSON as error:
         raise MalformedPodError(f"this is no Pod: {error}") from error

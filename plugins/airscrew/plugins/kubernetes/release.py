@@ -15,6 +15,7 @@ import msgspec
 
 from airscrew.engine.errors import ExecutorError
 from airscrew.engine.executor import Released
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.plugins.kubernetes import names
 from airscrew.plugins.kubernetes.api.client import ObjectClient
 from airscrew.plugins.kubernetes.pod_view import Metadata
@@ -87,7 +88,7 @@ class Release:
             for item in listing.items:
                 try:
                     found.append(msgspec.json.decode(item, type=_Object).metadata)
-                except (msgspec.MsgspecError, UnicodeDecodeError):
+                except BAD_JSON:
                     continue
         return found
 

@@ -23,6 +23,7 @@ from typing import Self
 import msgspec
 
 from airscrew.engine.clock import Clock
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.plugins.kubernetes.api.client import ObjectClient
 from airscrew.plugins.kubernetes.api.errors import ApiError
 from airscrew.plugins.kubernetes.names import EXPIRES, FINISHED
@@ -117,7 +118,7 @@ def _read(item: msgspec.Raw) -> Iterator[Metadata]:
     """Read whose an object is; what cannot be read stays."""
     try:
         yield _decoder.decode(item).metadata
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BAD_JSON:
         return
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.plugins.process.processes import ProcessName, boot_id, is_alive
 from airscrew.plugins.process.state import Place
 
@@ -167,5 +168,5 @@ def forbid(place: Place) -> bool:
 def _read(path: str, kind: type[StructT]) -> StructT | None:
     try:
         return msgspec.json.decode(Path(path).read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *BAD_JSON):
         return None

@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from airscrew.idl.ids import SHARDS
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.state.holder import Holder
 
 LEADER = "leader"
@@ -83,7 +84,7 @@ def read_member(name: str, value: bytes) -> Member:
     """Read a member; one that cannot be read gets no share."""
     try:
         return msgspec.json.decode(value, type=Member)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BAD_JSON:
         return Member(id=name)
 
 
@@ -91,5 +92,5 @@ def read_claim(value: bytes) -> Claim:
     """Read a claim; one that cannot be read is nobody's."""
     try:
         return msgspec.json.decode(value, type=Claim)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BAD_JSON:
         return Claim()

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from airscrew.idl.errors import AirscrewError
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.state.errors import TooLargeError
 from airscrew.state.records.options import Options
 from airscrew.state.records.record import Record
@@ -91,7 +92,7 @@ def decode_record(data: bytes) -> Record:
         if record.v <= SCHEMA_VERSION:
             return record
         fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except BAD_JSON as error:
         raise RecordError(f"not a record: {error}") from error
     unknown = {name: msgspec.Raw(bytes(raw)) for name, raw in fields.items() if name not in _fields}
     return msgspec.structs.replace(record, extra=unknown)
@@ -106,7 +107,7 @@ def decode_options(data: bytes) -> Options:
     """
     try:
         return _options_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except BAD_JSON as error:
         raise RecordError(f"not options: {error}") from error
 
 
@@ -119,5 +120,5 @@ def decode(data: bytes, kind: type[T]) -> T:
     """
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except BAD_JSON as error:
         raise RecordError(f"not a {kind.__name__}: {error}") from error

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from airscrew.engine.errors import PermanentError
+from airscrew.idl.json_tree import BAD_JSON
 
 if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import Binding, BindingData, Literal, LiteralMap
@@ -154,7 +155,7 @@ def _inside_msgpack(literal: Literal, path: list[PromiseAttribute], variable: st
 
     try:
         value: object = msgspec.msgpack.decode(literal.scalar.binary.value)
-    except msgspec.MsgspecError as error:
+    except BAD_JSON as error:
         raise UnresolvedError(variable, f"its msgpack is broken: {error}") from error
     for attribute in path:
         value = _part(value, _key(attribute), variable)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.plugins.kubernetes.api.connection import Connection, Reply, StreamRefusedError
 from airscrew.plugins.kubernetes.api.discovery import Discovery
 from airscrew.plugins.kubernetes.api.errors import ApiError, read_status, refusal_of
@@ -297,7 +298,7 @@ def _changes(line: bytes, kind: Kind) -> Iterator[Change]:
     try:
         change = _change_decoder.decode(line)
         version = _bookmark_decoder.decode(change.object).metadata.resource_version
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BAD_JSON:
         return
     match change.type:
         case "ADDED" | "MODIFIED":

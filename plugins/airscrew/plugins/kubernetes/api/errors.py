@@ -7,6 +7,7 @@ from __future__ import annotations
 import msgspec
 
 from airscrew.engine.errors import ExecutorError
+from airscrew.idl.json_tree import BAD_JSON
 from airscrew.plugins.kubernetes.api.connection import Reply
 from airscrew.plugins.kubernetes.refusals import Refusal
 
@@ -41,7 +42,7 @@ def read_status(data: bytes | msgspec.Raw) -> Status:
     """Read the object that says what is wrong; an empty one where that cannot be read."""
     try:
         return _status_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except BAD_JSON:
         return Status()
 
 
