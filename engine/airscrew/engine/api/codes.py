@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import grpc
 
 from airscrew.engine.api.model import ApiError
-from airscrew.idl.errors import shorten
+from airscrew.idl.errors import in_a_line, shorten
 
 CODE_HEADER = "airscrew-code"
 """Trailing metadata: the code itself."""
@@ -65,12 +65,12 @@ def status_of(code: str) -> grpc.StatusCode:
 
 
 def header_text(message: str) -> str:
-    """Make a message fit into a header, where a byte that is not printable ASCII takes three."""
-    text = message.encode("utf-8", "replace").decode()
+    """Make a message fit into a header, in one line; a byte that is not printable ASCII takes three there."""
+    text = in_a_line(message)
     limit = len(text)
     while _header_bytes(text) > HEADER_BYTES:
         limit = limit * 3 // 4
-        text = shorten(text, limit)
+        text = shorten(text, limit).replace("\n", " ")
     return text
 
 

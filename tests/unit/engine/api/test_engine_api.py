@@ -201,13 +201,15 @@ async def test_a_load_answers_with_what_came_of_each(api: EngineApi, fake: FakeE
 
 
 @pytest.mark.parametrize("code", STATUSES)
-async def test_a_refusal_keeps_its_code_and_its_message(api: EngineApi, fake: FakeEngineApi, code: str) -> None:
+async def test_a_refusal_keeps_its_code_and_its_message_in_one_line(
+    api: EngineApi, fake: FakeEngineApi, code: str
+) -> None:
     fake.refuse["get"] = ApiError(code, "no: märchen\nsecond line")
 
     with pytest.raises(ApiError) as caught:
         await api.get("default/a")
 
-    assert (caught.value.code, str(caught.value)) == (code, "no: märchen\nsecond line")
+    assert (caught.value.code, str(caught.value)) == (code, r"no: märchen\nsecond line")
 
 
 async def test_a_stream_that_is_refused_keeps_its_code(api: EngineApi) -> None:

@@ -182,7 +182,8 @@ async def test_answers_over_the_default_limit_of_grpc_arrive(fake: FakeEngineApi
 def test_a_message_always_fits_into_a_header(letter: str) -> None:
     text = header_text(letter * 20_000)
 
-    assert len(urllib.parse.quote(text)) < 8192 - 1000 or letter == "a"
+    sent_as_it_is = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+    assert len(urllib.parse.quote(text, safe=sent_as_it_is)) < 8192 - 1000
     assert len(text) > 300
 
 
