@@ -22,14 +22,14 @@ SECRETS = {
         r"https?://[^\s/:@\"'{}]+:[^\s/@\"'{}]{3,}@(?!host|example|localhost)[\w.]+"
     ),
 }
-TEMPLATES = ROOT / "tests" / "data" / "templates"
+MADE_BY_OTHERS = {ROOT / "tests" / "data" / "templates", ROOT / "tests" / "fuzz" / "corpus"}
 
 
 def texts() -> list[tuple[str, str]]:
-    """The tracked files that are text, but for the templates: those are what other programs made, byte for byte."""
+    """The tracked files that are text, but for what programs made byte for byte: templates, and bad bytes."""
     found = []
     for path in tracked_files():
-        if TEMPLATES in path.parents:
+        if not MADE_BY_OTHERS.isdisjoint(path.parents):
             continue
         data = path.read_bytes()
         if b"\0" not in data:

@@ -49,7 +49,7 @@ with more than {busy:.0%} of its cores at work are shown, and not judged.
     python -m tests.performance --small       # see that it works, in a minute; the page stays
 
 The runs write `build/performance/*.json` and, unless they are small, this page. One measurement alone is
-`airscrew bench engine --tasks 10000`; `airscrew bench --help` lists them.
+`airscrew bench engine --tasks 10000`; the others of `bench` are listed by its help.
 
 `make test` holds a wide gate on CPU per task, on ratios and on writes (`tests/performance/test_gate.py`): it fails when
 something costs a multiple of what it did, and lets a noisy machine pass.
