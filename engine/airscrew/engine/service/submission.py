@@ -23,6 +23,7 @@ from airscrew.engine.service.planning import MAX_DEPTH, Chosen, generated_name, 
 from airscrew.engine.service.reader import parse_name
 from airscrew.idl.errors import AirscrewError, UsageError
 from airscrew.idl.ids import ExecutionId, Uid, checked_name
+from airscrew.idl.json_tree import is_object
 from airscrew.idl.template import TargetKind, TaskTemplate, content_hash, decode_template
 from airscrew.idl.wire import WireError, WireForm
 from airscrew.state import keys
@@ -133,6 +134,8 @@ class Submitter:
         checked_name(request.namespace, "namespace")
         if request.name:
             checked_name(request.name, "name")
+        if not is_object(request.overrides):  # JSON of a client's: nothing has looked at its type so far
+            raise UsageError("overrides must be a JSON object of names and values")
         self.desk.check_template(template, request)
 
     async def _accept(self, template: TaskTemplate, request: SubmitRequest) -> SubmitReply:

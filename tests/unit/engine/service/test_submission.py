@@ -220,3 +220,14 @@ async def test_the_options_are_legible_in_the_store() -> None:
     assert found is not None
     assert b'"labels":{"team":"blue"}' in found.value
     assert decode_options(found.value).accepted_at == 5000.0
+
+
+@pytest.mark.parametrize("overrides", [None, [], 5, "x"])
+async def test_overrides_that_are_no_object_are_refused_and_not_stored(overrides: object) -> None:
+    office = Office()
+
+    with pytest.raises(ApiError, match="overrides must be a JSON object") as caught:
+        await office.submit(overrides=overrides)
+
+    assert caught.value.code == "invalid"
+    assert await office.below(keys.SPECS) == []
