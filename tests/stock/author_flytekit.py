@@ -8,11 +8,15 @@ import sys
 from collections import OrderedDict
 from pathlib import Path
 
+from flytekit import kwtypes, task
 from flytekit.configuration import Image, ImageConfig, SerializationSettings
 from flytekit.extras.webhook import WebhookTask
 from flytekit.sensor.file_sensor import FileSensor
 from flytekit.tools.translator import get_serializable
+from flytekit.types.structured import StructuredDataset
+from flytekitplugins.bigquery import BigQueryConfig, BigQueryTask
 from flytekitplugins.openai import BatchEndpointTask, ChatGPTTask
+from flytekitplugins.spark import DatabricksV2
 
 SETTINGS = SerializationSettings(
     project="flytesnacks",
@@ -21,7 +25,23 @@ SETTINGS = SerializationSettings(
     image_config=ImageConfig(default_image=Image(name="default", fqn="example/image", tag="v1")),
 )
 
+CLUSTER = {"spark_version": "13.3.x-scala2.12", "node_type_id": "m5.xlarge", "num_workers": 2}
+
+
+@task(task_config=DatabricksV2(databricks_conf={"run_name": "pi", "new_cluster": CLUSTER}))
+def estimate_pi(n: int) -> None:
+    """A task whose results are elsewhere."""
+
+
 TASKS = {
+    "databricks": estimate_pi,
+    "bigquery": BigQueryTask(
+        name="find_words",
+        query_template="SELECT word FROM words WHERE length = @length AND language = @language",
+        task_config=BigQueryConfig(ProjectID="a-project", Location="EU"),
+        inputs=kwtypes(length=int, language=str),
+        output_structured_dataset_type=StructuredDataset,
+    ),
     "sensor": FileSensor(name="wait_for_a_file"),
     "webhook": WebhookTask(
         name="call",
@@ -41,8 +61,8 @@ TASKS = {
 
 
 def main(folder: Path) -> None:
-    for name, task in TASKS.items():
-        template = get_serializable(OrderedDict(), SETTINGS, task).template
+    for name, entity in TASKS.items():
+        template = get_serializable(OrderedDict(), SETTINGS, entity).template
         (folder / f"{name}.pb").write_bytes(template.to_flyte_idl().SerializeToString(deterministic=True))
 
 

@@ -17,15 +17,17 @@ import msgspec
 import pytest
 from tests.stock.environments import python_of, templates_of
 from tests.stock.vendor import Vendor
+from tests.stock.vendors.bigquery import BigQuery
+from tests.stock.vendors.databricks import Databricks
 from tests.stock.vendors.hook import Hook
 from tests.stock.vendors.openai import OpenAi
+from tests.support.pki import Authority
 from tests.support.programs import die_with_us
 
 from airscrew.idl.template import TaskTemplate
 from airscrew.plugins import connector
 
 CHILD = Path(connector.__file__).with_name("child.py")
-VENDORS: dict[str, type[Vendor]] = {"hook": Hook, "openai": OpenAi}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +49,26 @@ class Stock:
 
 
 @pytest.fixture(scope="session")
-def vendors() -> Iterator[dict[str, Vendor]]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who vouches for the vendors that want TLS."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def vendors(authority: Authority) -> Iterator[dict[str, Vendor]]:
+    tls = authority.sign("vendor", "vendor", hosts=["127.0.0.1"])
     with ExitStack() as stack:
-        yield {name: stack.enter_context(make()) for name, make in VENDORS.items()}
+        bigquery = BigQuery()
+        bigquery.write_account(authority.folder)
+        made: dict[str, Vendor] = {
+            "hook": Hook(),
+            "openai": OpenAi(),
+            "databricks": Databricks(tls),
+            "bigquery": bigquery,
+        }
+        for each in made.values():
+            stack.enter_context(each)
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -60,9 +79,12 @@ def _fresh_vendors(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def stock(vendors: dict[str, Vendor], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stock]:
+def stock(
+    vendors: dict[str, Vendor], authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stock]:
     """flytekit's connectors, in the environment that has their packages."""
     variables = {name: value for each in vendors.values() for name, value in each.variables().items()}
+    variables |= {"SSL_CERT_FILE": str(authority.cert), "FLYTE_SDK_RICH_TRACEBACKS": "0"}  # see bigquery's limits
     folder, templates = tmp_path_factory.mktemp("stock"), templates_of("flytekit")
     with serving("flytekit", "flytekit", folder, variables) as service:
         yield Stock(service=service, templates=templates, vendors=vendors, log=folder / "log")

@@ -14,6 +14,8 @@ RAISES = (
 )
 BLAMES = "the connector calls every failure the user's"
 
+UNKNOWN = "one job, but the connector does not know it: StartOutcomeUnknown, as of every connector without a key"
+
 
 @dataclass(frozen=True, kw_only=True)
 class System:
@@ -74,4 +76,38 @@ OPENAI = System(
     },
 )
 
-SYSTEMS = (OPENAI,)
+DATABRICKS = System(
+    name="databricks",
+    task="databricks",
+    vendor="databricks",
+    by="flytekitplugins-spark",
+    inputs={"n": 3},
+    user_words="division by zero",
+    system_words="the cluster was lost",
+    system_is_retried=True,
+    limits={
+        "system failure": "told as one that may be retried, and of the user's",
+        "garbage": RAISES,
+        "lost reply": UNKNOWN,
+    },
+)
+BIGQUERY = System(
+    name="bigquery",
+    task="bigquery",
+    vendor="bigquery",
+    by="flytekitplugins-bigquery",
+    checked="Google's discovery document",
+    inputs={"length": 7, "language": "eo"},
+    outputs={"results": "bq://a-project:_anon.t1"},
+    user_words="no such column",
+    system_words="backendError",
+    knows_a_lost_reply=True,
+    limits={
+        "user failure": "only with FLYTE_SDK_RICH_TRACEBACKS=0 in its environment: else the connector's own log line "
+        "of the failure raises (`TypeError: not all arguments converted`), and it never tells of it",
+        "system failure": BLAMES,
+        "garbage": RAISES,
+    },
+)
+
+SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY)
