@@ -45,6 +45,8 @@ MODULES = {
 # or a library that only another optional one brings along.
 OPTIONAL = {
     "aetcd": "etcd",
+    "aiobotocore": "aws",
+    "botocore": "aws",
     "aiohttp": "http",
     "kubernetes": "kubernetes",
     "flytekit": "flytekit",

@@ -1,0 +1,112 @@
+"""
+What the conformance kit has to know of the executors of cloud providers: their fakes check every request by what the
+provider itself publishes, and a breach of that fails the check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.aws_services import ACCESS_KEY, SECRET_KEY, FakeAthena, FakeAws
+from typing_extensions import override
+
+from airscrew.engine.clock import LoopClock
+from airscrew.engine.executor import Executor
+from airscrew.engine.testing.conformance import Job, NotApplicable, Scenarios
+from airscrew.engine.testing.job_service import Fault
+from airscrew.idl.template import make_template
+from airscrew.plugins.athena import AthenaExecutor
+
+AWS: Mapping[str, object] = {
+    "region": "eu-west-1",
+    "credentials": {"access_key_id": "id", "secret_access_key": "key", "group": "aws"},
+    "interval": 5.0,
+}
+
+
+@dataclass
+class AwsScenarios(Scenarios):
+    """Jobs of a service of Amazon's, in process."""
+
+    create: str = ""
+    reads: tuple[str, ...] = ()
+    batch: int = 1
+    service: Any = None
+    secrets: Mapping[str, str] = field(default_factory=lambda: {"aws/id": ACCESS_KEY, "aws/key": SECRET_KEY})
+
+    @override
+    async def close(self) -> None:
+        service: FakeAws = self.service
+        assert not service.breaches, service.breaches
+
+    @override
+    async def live(self, key: str) -> int:
+        return int(self.service.live(key))
+
+    @override
+    async def created(self, key: str) -> int:
+        return int(self.service.created[key])
+
+    @override
+    async def delete_externally(self, key: str) -> None:
+        self.service.forget(key)
+
+    @override
+    def spoil_start(self, fault: Fault) -> None:
+        self.service.inject(fault, methods={self.create})
+
+    @override
+    def spoil_reads(self, fault: Fault) -> None:
+        self.service.inject(fault, times=1_000_000, methods=self.reads)
+
+    @override
+    def heal(self) -> None:
+        self.service.heal()
+
+    @override
+    def calls(self) -> int:
+        return int(self.service.requests())
+
+    @override
+    def allowed_calls_per_hour(self, jobs: int) -> int:
+        return 3600 // 5 * -(-jobs // self.batch)
+
+
+@dataclass
+class AthenaScenarios(AwsScenarios):
+    """Queries."""
+
+    config: Mapping[str, object] = field(default_factory=lambda: AWS)
+    create: str = "StartQueryExecution"
+    reads: tuple[str, ...] = ("GetQueryExecution", "BatchGetQueryExecution")
+    batch: int = 50
+
+    def __post_init__(self) -> None:
+        self.service = FakeAthena(clock=LoopClock(), slow_seconds=45.0)
+
+    def make_executor(self) -> Executor[Any]:
+        return AthenaExecutor(lambda: self.service)
+
+    def query(self, statement: str) -> Job:
+        return Job(make_template("presto", custom={"statement": statement}))
+
+    @override
+    def succeeding(self) -> Job:
+        return self.query("SELECT 1 -- seconds=20")
+
+    @override
+    def failing(self) -> Job:
+        return self.query("SELECT 1 -- seconds=5 fail=USER")
+
+    @override
+    def endless(self) -> Job:
+        return self.query("SELECT 1 -- seconds=1000000")
+
+    @override
+    def refused(self) -> Job:
+        return self.query("  ")
+
+
+__all__ = ["AthenaScenarios", "AwsScenarios", "NotApplicable"]
