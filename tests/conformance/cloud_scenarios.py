@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.aws_services import ACCESS_KEY, SECRET_KEY, FakeAthena, FakeAws
+from tests.support.aws_services import ACCESS_KEY, SECRET_KEY, FakeAthena, FakeAws, FakeBatch
 from typing_extensions import override
 
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.executor import Executor
 from airscrew.engine.testing.conformance import Job, NotApplicable, Scenarios
 from airscrew.engine.testing.job_service import Fault
-from airscrew.idl.template import make_template
+from airscrew.idl.template import Container, make_template
 from airscrew.plugins.athena import AthenaExecutor
+from airscrew.plugins.aws_batch import AwsBatchExecutor
 
 AWS: Mapping[str, object] = {
     "region": "eu-west-1",
@@ -109,4 +110,44 @@ class AthenaScenarios(AwsScenarios):
         return self.query("  ")
 
 
-__all__ = ["AthenaScenarios", "AwsScenarios", "NotApplicable"]
+@dataclass
+class BatchScenarios(AwsScenarios):
+    """Jobs of Batch."""
+
+    config: Mapping[str, object] = field(default_factory=lambda: {**AWS, "job_queue": "queue"})
+    create: str = "SubmitJob"
+    reads: tuple[str, ...] = ("DescribeJobs",)
+    batch: int = 100
+
+    def __post_init__(self) -> None:
+        self.service = FakeBatch(clock=LoopClock(), slow_seconds=45.0)
+
+    def make_executor(self) -> Executor[Any]:
+        return AwsBatchExecutor(lambda: self.service)
+
+    @override
+    def succeeding(self) -> Job:
+        return batch_job("seconds=20")
+
+    @override
+    def failing(self) -> Job:
+        return batch_job("seconds=5 fail=1")
+
+    @override
+    def endless(self) -> Job:
+        return batch_job("seconds=1000000")
+
+    @override
+    def refused(self) -> Job:
+        return Job(make_template("aws-batch"))
+
+    @override
+    def spoil_start(self, fault: Fault) -> None:
+        if fault is Fault.TWICE:
+            raise NotApplicable("Batch has no keys: it makes two jobs of a request that is delivered twice")
+        super().spoil_start(fault)
+
+
+def batch_job(said: str) -> Job:
+    """Make a job of a command that tells the fake what will become of it."""
+    return Job(make_template("aws-batch", target=Container(image="example/app:v1", command=("run", said))))

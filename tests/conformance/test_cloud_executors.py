@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.conformance.cloud_scenarios import AthenaScenarios
+from tests.conformance.cloud_scenarios import AthenaScenarios, BatchScenarios
 
 from airscrew.engine.testing.conformance import CHECKS, Check, Outcome
 
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.virtual_time
 
 EXECUTORS: dict[str, Callable[[], Any]] = {
     "athena": AthenaScenarios,
+    "aws-batch": BatchScenarios,
 }
 
 

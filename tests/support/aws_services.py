@@ -216,3 +216,105 @@ class FakeAthena(FakeAws):
             "Status": told,
             "ResultConfiguration": {"OutputLocation": f"{place}{job.id}.csv"},
         }
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeBatch(FakeAws):
+    """Batch: a command says ``seconds=20 fail=137`` or the like; what fails is an exit code, or a reason."""
+
+    service: str = "batch"
+    queues: tuple[str, ...] = ("queue",)
+    submitted: dict[str, dict[str, Any]] = field(default_factory=dict)
+    definitions: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def _operations(self) -> Mapping[str, Callable[[dict[str, Any], bool], dict[str, Any]]]:
+        return {
+            "SubmitJob": self.submit,
+            "DescribeJobs": self.describe,
+            "ListJobs": self.list_by_name,
+            "TerminateJob": self.terminate,
+            "DescribeJobDefinitions": self.describe_definitions,
+            "RegisterJobDefinition": self.register,
+        }
+
+    def submit(self, body: dict[str, Any], hidden: bool) -> dict[str, Any]:
+        if body["jobQueue"] not in self.queues:
+            raise RefusalError("ClientException", f"Job Queue {body['jobQueue']} not found.")
+        if body["jobDefinition"] not in self.definitions:
+            raise RefusalError("ClientException", f"Job definition {body['jobDefinition']} not found.")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", body["jobName"]):
+            raise RefusalError("ClientException", "the name of the job is not allowed")
+        said = " ".join(body.get("containerOverrides", {}).get("command", ()))
+        job = self._new_job(body["jobName"], said, hidden=hidden)
+        self.created[job.key] += 1
+        self.jobs[job.id], self.submitted[job.id] = job, body
+        return {"jobArn": f"arn:aws:batch:eu-west-1:1:job/{job.id}", "jobName": job.key, "jobId": job.id}
+
+    def describe(self, body: dict[str, Any], hidden: bool) -> dict[str, Any]:
+        if len(body["jobs"]) > 100:
+            raise RefusalError("ClientException", "too many jobs")
+        return {"jobs": [self._detail(job) for job_id in body["jobs"] if (job := self._seen(job_id))]}
+
+    def list_by_name(self, body: dict[str, Any], hidden: bool) -> dict[str, Any]:
+        (wanted,) = body["filters"]
+        assert wanted["name"] == "JOB_NAME"
+        names = {name.lower() for name in wanted["values"]}
+        seen = [job for job in self.jobs.values() if self._seen(job.id) and job.key.lower() in names]
+        seen = [job for job in seen if self.submitted[job.id]["jobQueue"] == body["jobQueue"]]
+        told = [{"jobId": job.id, "jobName": job.key, "createdAt": int(job.created_at * 1000)} for job in seen]
+        at = int(body.get("nextToken", 0))
+        page: dict[str, Any] = {"jobSummaryList": told[at : at + 1]}
+        return page | ({"nextToken": str(at + 1)} if at + 1 < len(told) else {})
+
+    def terminate(self, body: dict[str, Any], hidden: bool) -> dict[str, Any]:
+        job = self._seen(body["jobId"])
+        if job is not None and job.status(self._now()).is_live:
+            job.cancelled = True
+        return {}
+
+    def describe_definitions(self, body: dict[str, Any], hidden: bool) -> dict[str, Any]:
+        known = self.definitions.get(body["jobDefinitionName"], [])
+        return {"jobDefinitions": [self._definition(body["jobDefinitionName"], len(known))] if known else []}
+
+    def register(self, body: dict[str, Any], hidden: bool) -> dict[str, Any]:
+        revisions = self.definitions.setdefault(body["jobDefinitionName"], [])
+        revisions.append(body)
+        return self._definition(body["jobDefinitionName"], len(revisions))
+
+    def _definition(self, name: str, revision: int) -> dict[str, Any]:
+        arn = f"arn:aws:batch:eu-west-1:1:job-definition/{name}:{revision}"
+        return {"jobDefinitionName": name, "jobDefinitionArn": arn, "revision": revision, "type": "container"}
+
+    def _detail(self, job: FakeJob) -> dict[str, Any]:
+        status = job.status(self._now())
+        words = {JobStatus.QUEUED: "RUNNABLE", JobStatus.CANCELLED: "FAILED"}
+        told: dict[str, Any] = {
+            "jobId": job.id,
+            "jobName": job.key,
+            "jobQueue": "arn",
+            "jobDefinition": "arn",
+            "startedAt": 0,
+            "status": words.get(status, status.value.upper()),
+            "container": {"logStreamName": f"airscrew/default/{job.id}"},
+        }
+        if status is JobStatus.CANCELLED:
+            told["statusReason"] = "killed by airscrew"
+        elif status is JobStatus.FAILED and job.fail.isdecimal():
+            told["statusReason"] = "Essential container in task exited"
+            told["container"]["exitCode"] = int(job.fail)
+        elif status is JobStatus.FAILED:
+            told |= _FAILURES[job.fail]
+        return told
+
+
+_FAILURES: dict[str, dict[str, Any]] = {
+    "machine": {"statusReason": "Host EC2 (instance i-1) terminated.", "container": {}},
+    "memory": {
+        "statusReason": "Essential container in task exited",
+        "container": {"exitCode": 137, "reason": "OutOfMemoryError: Container killed due to memory usage"},
+    },
+    "image": {
+        "statusReason": "Task failed to start",
+        "container": {"reason": "CannotPullContainerError: no such image"},
+    },
+}
