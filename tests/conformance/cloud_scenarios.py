@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.aws_services import ACCESS_KEY, SECRET_KEY, FakeAthena, FakeAws, FakeBatch
+from tests.support.bigquery_service import FakeBigQuery
 from typing_extensions import override
 
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.executor import Executor
 from airscrew.engine.testing.conformance import Job, NotApplicable, Scenarios
 from airscrew.engine.testing.job_service import Fault
-from airscrew.idl.template import Container, make_template
+from airscrew.idl.template import Container, Sql, make_template
 from airscrew.plugins.athena import AthenaExecutor
 from airscrew.plugins.aws_batch import AwsBatchExecutor
+from airscrew.plugins.bigquery import BigQueryExecutor
 
 AWS: Mapping[str, object] = {
     "region": "eu-west-1",
@@ -146,6 +148,43 @@ class BatchScenarios(AwsScenarios):
         if fault is Fault.TWICE:
             raise NotApplicable("Batch has no keys: it makes two jobs of a request that is delivered twice")
         super().spoil_start(fault)
+
+
+@dataclass
+class BigQueryScenarios(AwsScenarios):
+    """Queries of BigQuery."""
+
+    config: Mapping[str, object] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    create: str = "insert"
+    reads: tuple[str, ...] = ("get", "list")
+    batch: int = 100
+
+    def __post_init__(self) -> None:
+        self.service = FakeBigQuery(clock=LoopClock(), slow_seconds=45.0, epoch=LoopClock().now())
+        self.config = {"project": "proj", "anonymous": True, "interval": 5.0, "batch": self.batch}
+
+    def make_executor(self) -> Executor[Any]:
+        return BigQueryExecutor(lambda: self.service)
+
+    def query(self, statement: str) -> Job:
+        return Job(make_template("bigquery_query_job_task", target=Sql(statement=statement)))
+
+    @override
+    def succeeding(self) -> Job:
+        return self.query("SELECT 1 -- seconds=20")
+
+    @override
+    def failing(self) -> Job:
+        return self.query("SELECT 1 -- seconds=5 fail=invalidQuery")
+
+    @override
+    def endless(self) -> Job:
+        return self.query("SELECT 1 -- seconds=1000000")
+
+    @override
+    def refused(self) -> Job:
+        return self.query("  ")
 
 
 def batch_job(said: str) -> Job:

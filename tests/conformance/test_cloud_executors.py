@@ -5,10 +5,11 @@ The conformance kit over the executors of cloud providers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from tests.conformance.cloud_scenarios import AthenaScenarios, BatchScenarios
+from tests.conformance.cloud_scenarios import AthenaScenarios, BatchScenarios, BigQueryScenarios
 
 from airscrew.engine.testing.conformance import CHECKS, Check, Outcome
 
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.virtual_time
 EXECUTORS: dict[str, Callable[[], Any]] = {
     "athena": AthenaScenarios,
     "aws-batch": BatchScenarios,
+    "bigquery-batches": BigQueryScenarios,
+    "bigquery-single": partial(BigQueryScenarios, batch=1),
 }
 
 

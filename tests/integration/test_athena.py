@@ -44,6 +44,7 @@ def environment_of(url: str, **changed: object) -> ExecutorEnvironment[Any]:
         "credentials": CREDENTIALS,
         "interval": 0.1,
         "reads_per_second": None,
+        "writes_per_second": None,
         "output_location": "s3://results/x",
         **changed,
     }

@@ -44,6 +44,7 @@ def environment_of(url: str, **changed: object) -> ExecutorEnvironment[Any]:
         "credentials": {"access_key_id": "id", "secret_access_key": "key", "group": "aws"},
         "interval": 0.1,
         "reads_per_second": None,
+        "writes_per_second": None,
         "settle": 0.5,
         "job_queue": "queue",
         **changed,
@@ -177,7 +178,7 @@ async def test_a_start_whose_reply_was_lost_makes_one_job() -> None:
 
 
 async def test_all_pages_are_looked_through() -> None:
-    async with batch() as (fake, environment):
+    async with batch() as (_, environment):
         attempt = environment.attempt(task())
         for _ in range(3):
             await attempt.start_unrecorded()

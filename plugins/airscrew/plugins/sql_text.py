@@ -1,5 +1,5 @@
 """
-Inputs in SQL text: where in a statement each stands, and how it gets there without becoming code. Pure.
+Inputs in SQL text: where in a statement each stands, and how it gets there without becoming code.
 
 Guarantees:
 
@@ -17,9 +17,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from airscrew.engine.errors import PermanentError
+from airscrew.engine.executor import TaskContext
+
+StateT = TypeVar("StateT")
 
 _SLOT = re.compile(r"\{\{\s*[.$]inputs\.(?P<name>[^}\s]+)\s*\}\}", re.IGNORECASE)
 _HARMLESS = re.compile(r"[^\w .:,=@/-]")
@@ -121,6 +124,13 @@ def scan(statement: str, dialect: Dialect) -> list[Part]:
     """Take a statement apart. An input that is all of a string literal after an operator becomes a value in code."""
     scanner = _Scanner(statement, dialect)
     return _unquoted(scanner.parts())
+
+
+async def rendered(context: TaskContext[StateT], parts: Sequence[Part]) -> list[Part]:
+    """Let the engine say what the variables are that are its own, as locations."""
+    texts = await context.render([part.text for part in parts if isinstance(part, Text)])
+    made = iter(texts)
+    return [Text(next(made), part.place) if isinstance(part, Text) else part for part in parts]
 
 
 def first_word(parts: Sequence[Part]) -> str:

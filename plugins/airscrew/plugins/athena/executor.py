@@ -19,7 +19,7 @@ from airscrew.plugins.athena.state import AthenaState, QueryView
 from airscrew.plugins.aws import AwsClient, OpenTransport, secrets_of
 from airscrew.plugins.http_transport import AiohttpTransport
 from airscrew.plugins.settings import read_settings
-from airscrew.plugins.sql_text import Part, Text
+from airscrew.plugins.sql_text import rendered
 from airscrew.plugins.webapi import (
     Created,
     Limits,
@@ -84,7 +84,7 @@ class AthenaPlugin(WebApiPlugin[AthenaState, QueryView]):
         query = query_of(template)
         state = AthenaState(id="", created_at=0.0, results=results_type(template))
         parts, dialect = take_apart(query.statement)
-        bound = bind(await _rendered(context, parts), dialect, await context.inputs())
+        bound = bind(await rendered(context, parts), dialect, await context.inputs())
         return Prepared(state, self._request(context, query, bound))
 
     @override
@@ -190,13 +190,6 @@ class AthenaExecutor(WebApiExecutor[AthenaState, QueryView]):
 def token_of(key: str) -> str:
     """Make an attempt's key as long as Athena wants a token, 32 characters at least."""
     return f"airscrew-{key}".ljust(32, "-")
-
-
-async def _rendered(context: Context, parts: Sequence[Part]) -> list[Part]:
-    """Let the engine say what the variables are that are its own."""
-    texts = await context.render([part.text for part in parts if isinstance(part, Text)])
-    rendered = iter(texts)
-    return [Text(next(rendered), part.place) if isinstance(part, Text) else part for part in parts]
 
 
 def _says_unknown(error: RefusedError) -> bool:
