@@ -20,6 +20,7 @@ from tests.conformance.executor_scenarios import (
     WaitableScenarios,
     WebApiScenarios,
 )
+from tests.conformance.slurm_scenarios import SlurmScenarios
 
 from airscrew.engine.executor import AtMostOnce, Findable
 from airscrew.engine.testing.conformance import CHECKS, Check, Outcome
@@ -41,6 +42,8 @@ EXECUTORS: dict[str, Callable[[], Any]] = {
     "sync": SyncScenarios,
     "qubole": QuboleScenarios,
     "waitable": WaitableScenarios,
+    "slurm": SlurmScenarios,
+    "slurm-without-accounting": partial(SlurmScenarios, accounting=False),
     "http_job-at_most_once": partial(HttpJobScenarios, start={"how": "at_most_once"}, idempotent=False),
 }
 
