@@ -44,6 +44,7 @@ MODULES = {
 # What the standard distribution of Python does not have and a module of ours may still import: optional, each an extra
 # or a library that only another optional one brings along.
 OPTIONAL = {
+    "asyncssh": "slurm",
     "aetcd": "etcd",
     "aiobotocore": "aws",
     "botocore": "aws",

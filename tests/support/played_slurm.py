@@ -122,7 +122,7 @@ def _line(command: str, job: dict[str, Any]) -> str:
         by = " by 1000" if status == "CANCELLED" else ""
         return f"{number}|{job['key']}|{status}{by}|{code}:0|None\n"
     reason = "NonZeroExitCode" if code else "None"
-    return f"{number}|{job['key']}|{status}|{code << 8}|{reason}|/home/flyte/slurm-{number}.out|\n"
+    return f"{number}|{job['key']}|{status}|{code << 8}|{reason}|/scratch/slurm-{number}.out|\n"
 
 
 def _failed(err: str) -> Finished:
