@@ -169,5 +169,5 @@ def _listed(items: Iterable[str]) -> str:
 
 
 def _filled(template: str, words: Mapping[str, str]) -> str:
-    text = resources.files(__package__).joinpath("templates", f"{template}.tmpl").read_text("utf8")
+    text = resources.files("airscrew.engine.scaffold").joinpath("templates", f"{template}.tmpl").read_text("utf8")
     return Template(text).substitute(words)

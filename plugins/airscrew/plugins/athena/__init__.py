@@ -3,6 +3,7 @@
 
 A query is started once (its token is the attempt's key), read with forty-nine others by one request, and stopped until
 Athena confirms it. Inputs are bound as parameters where Athena takes them, and are never read as SQL elsewhere.
+Nothing here MUST keep a credential anywhere but in memory.
 """
 
 from __future__ import annotations
