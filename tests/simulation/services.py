@@ -169,16 +169,19 @@ class Service:
 
     async def create(self, key: str, execution: str, uid: str, spec: dict[str, Any], begun: Begun) -> dict[str, Any]:
         """Make a job."""
-        life = self.world.life()
+        life, late_when_sent = self.world.life(), [0]
+
+        def hangs() -> None:
+            late_when_sent[0] = self._late_of(life, execution, begun)
 
         def make(fault: Fault | None) -> dict[str, Any]:
             is_sent = fault in {Fault.STRAGGLER, Fault.HUNG}
-            late_of = 0 if is_sent else self._late_of(life, execution, begun)
+            late_of = late_when_sent[0] if is_sent else self._late_of(life, execution, begun)
             if self.mode is Mode.KEYED and not late_of and life is not None and life.pauses != begun.pauses:
                 fault = Fault.STRAGGLER  # its owner is still the same, and stood still until the window was over
             return self._create(key, execution, uid, spec, fault, late_of)
 
-        return await self._request("create", key, _CREATE_FAULTS, make)
+        return await self._request("create", key, _CREATE_FAULTS, make, hangs)
 
     async def get(self, job: str) -> dict[str, Any] | None:
         """Tell how a job stands; None when there is none."""
@@ -205,7 +208,12 @@ class Service:
         await self._request("forget", job, _READ_FAULTS, lambda _: self._forget(job))
 
     async def _request(
-        self, what: str, about: str, faults: tuple[Fault, ...], effect: Callable[[Fault | None], T]
+        self,
+        what: str,
+        about: str,
+        faults: tuple[Fault, ...],
+        effect: Callable[[Fault | None], T],
+        hangs: Callable[[], None] = lambda: None,
     ) -> T:
         world = self.world
         self._refuse_former_owner()
@@ -218,6 +226,8 @@ class Service:
             return await self._die(fault, effect)
         await sleep(0 if world.calm else world.dice.random() ** 2 * 0.5)
         self._refuse_former_owner()  # it may have stood still meanwhile
+        if fault is Fault.STRAGGLER:
+            hangs()
         await self._go_wrong(fault, about, effect)
         self._refuse_former_owner()
         reply = self._deliver(0.0 if world.calm else world.dice.random() * 0.1, effect, fault)
