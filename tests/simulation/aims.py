@@ -45,7 +45,10 @@ def aim(plan: Plan, random: Random) -> Plan:
 
 
 def _function(site: str) -> str:
-    return await_sites()[site].function
+    """Name the function that an await is in, or the one that it hands on to."""
+    found = await_sites()[site]
+    hands_on = found.function == "_call_executor"
+    return found.text.removeprefix("await self.").partition("(")[0] if hands_on else found.function
 
 
 def _aimed(life: LifePlan, calm_after: float, random: Random) -> LifePlan:
@@ -109,6 +112,7 @@ _CIRCUMSTANCES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("clear_leak",), {"kinds": ("blind",), "eagerness": 4.0}),
     (("_put_under_new_lease",), {"left_over": True}),
     (("drop",), {"eagerness": 4.0}),
+    (("_ask_needs",), {"names_pool": True}),
     (("settle",), {"kinds": ("listed", "keyed")}),
     (("fetch_inputs",), {"kinds": ("plain", "cached"), "eagerness": 2.0}),
     (("tell_of_late_start",), {}),

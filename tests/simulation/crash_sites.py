@@ -70,6 +70,7 @@ _PEOPLE = "nobody but people has executors loaded; tests/unit/engine/test_arriva
 
 BEYOND = {
     ("_refuse_beside_members", "self.release"): _MIXED,
+    ("_refuse_beside", "self.end"): _MIXED,
     ("_isolate", ""): _THREADS,
     ("_initialise", ""): _THREADS,
     ("_wait_until_idle", ""): _THREADS,

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from tests.simulation.crash_sites import tracer
+from tests.simulation.executors import naming_a_pool
 from tests.simulation.files import SimulatedStorage
 from tests.simulation.plan import LEASE_SECONDS, End, LifePlan, Plan
 from tests.simulation.processes import process_of
@@ -335,7 +336,7 @@ class Engines:
             installation=await ensure_installation(store, random),
         )
         registry = Registry()
-        for kind in self.kinds:
+        for kind in map(naming_a_pool, self.kinds) if world.plan.names_pool else self.kinds:
             registry.register(kind(self.promises, self.services[kind.id], life.plan.plugin_version))
         life.registry = registry
         return CoreParts(

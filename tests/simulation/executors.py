@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
 from typing import Any
 
+from tests.simulation.plan import NAMED_POOL
 from tests.simulation.promises import Promises, State, State1, State2
 from tests.simulation.services import CALL_SECONDS, SETTLE_SECONDS, WINDOW_SECONDS, Begun, BusyError, Mode, Service
 from tests.simulation.work import outputs, plan
@@ -29,6 +31,7 @@ from airscrew.engine.executor import (
     NoEffect,
     NotStarted,
     OutputsAt,
+    ResourceRequirements,
     Setup,
     StartDeclaration,
     StillThere,
@@ -311,4 +314,18 @@ class Dynamic(SimExecutor):
         return replace(status, outputs=OutputsAt(prefix), reason="")
 
 
+class _NamesPool:
+    """Says itself what its attempts take of a quota."""
+
+    def resource_requirements(self, context: TaskContext[Any], template: TaskTemplate) -> ResourceRequirements:
+        del context, template
+        return ResourceRequirements(pool=NAMED_POOL, units=1)
+
+
 KINDS: tuple[type[SimExecutor], ...] = (Keyed, Listed, Blind, Plain, Cached, Dynamic)
+
+
+@lru_cache
+def naming_a_pool(kind: type[Any]) -> type[Any]:
+    """Make an executor's class one that names the pool of its attempts."""
+    return type(kind.__name__, (_NamesPool, kind), {})

@@ -116,6 +116,7 @@ class Plan:
         held_kind: Of which executor the requests for new jobs are counted that a life ends at; empty for all.
         failing: How many of the dynamic jobs are left to the dice instead of succeeding, as a share.
         quotas: How many jobs may be outside at once, by the name of the pool.
+        names_pool: Whether executors say themselves what they take of it.
         left_over: Whether an engine that had the store for itself has crashed before the first life begins.
     """
 
@@ -138,6 +139,7 @@ class Plan:
     left_over: bool = False
     others: tuple[tuple[LifePlan, ...], ...] = ()
     quotas: dict[str, Quota] = field(default_factory=dict)
+    names_pool: bool = False
 
     @property
     def is_shared(self) -> bool:
@@ -258,6 +260,9 @@ def _last_life(random: Random) -> LifePlan:
 
 BOUND_SHARE = 0.35
 
+NAMED_POOL = "named"
+"""What executors call the pool that no operator has bound them to."""
+
 _SETS: tuple[dict[str, Quota], ...] = (
     {"few": Quota(limit=2, executors=("listed",))},
     {"few": Quota(limit=2, executors=("keyed", "listed", "cached"))},
@@ -269,6 +274,8 @@ _SETS: tuple[dict[str, Quota], ...] = (
 
 def draw_quotas(plan: Plan, random: Random, *, always: bool) -> dict[str, Quota]:
     """Draw which quotas are set; if not always, in few runs, and in fewer of those about starts that come late."""
+    if plan.names_pool:
+        return {NAMED_POOL: Quota(limit=random.choice((1, 2, 4)))}
     is_about_starts = any(life.end is End.HOLD for lives in (plan.lives, *plan.others) for life in lives)
     share = BOUND_SHARE / 4 if is_about_starts else BOUND_SHARE
     return random.choice(_SETS) if always or random.random() < share else {}

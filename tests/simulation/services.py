@@ -351,7 +351,7 @@ class Service:
         self.world.story.add(self.name, f"makes {job.id} for {execution}, key {key}")
         if job.late_of:
             self.world.fault("a former owner's start arrives")
-            if made:
+            if made and all(one.visible_at <= now for one in made):  # else this one may be taken for the job
                 job.seconds = ENDLESS_SECONDS  # a twin that nobody kills is to be seen at the end
         twin = bool(made) and (job.is_straggler or (len(made) == 1 and made[0].is_straggler))
         if twin:

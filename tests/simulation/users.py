@@ -180,7 +180,16 @@ class Users:
         )
         eagerness = self.world.plan.eagerness
         if eagerness > 1:
-            questions += (_watched, _watched, self._clear, self._clear, self._clear, self._retry, self._retry)
+            questions += (
+                lambda core, _: core.api.quotas(),
+                _watched,
+                _watched,
+                self._clear,
+                self._clear,
+                self._clear,
+                self._retry,
+                self._retry,
+            )
         for _ in range(int(dice.randint(0, 24) * eagerness)):
             await asyncio.sleep(dice.random() * 10 / eagerness)
             question = dice.choice(questions)
