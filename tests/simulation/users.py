@@ -284,8 +284,15 @@ class Users:
         """Strike off what a person has looked after."""
         for leak in await self.engines.ask(lambda core: core.api.leaks()):
             if leak.state == "unknown":
-                await self.engines.ask(lambda core, key=leak.key: core.api.clear_leak(key))
+                await self._strike_off(leak.key)
         await asyncio.sleep(30)
+
+    async def _strike_off(self, key: str) -> None:
+        try:
+            await self.engines.ask(lambda core: core.api.clear_leak(key))
+        except ApiError as error:
+            if error.code != "not_found":  # the engine came to know of it after the list was read
+                raise
 
     async def make_room(self) -> None:
         """Strike off what keeps units of a quota for good: nobody can tell what came of its start."""
