@@ -164,8 +164,12 @@ class Service:
         """Tell whether a job was made for a former owner that was killed, or had ended, before it could tell of it."""
         if not job.late_of:
             return False
-        life = self.world.lives[job.late_of - 1]
-        return life.died_at < job.created_at + TELL_SECONDS or life.ended_at <= job.created_at
+        life, plan = self.world.lives[job.late_of - 1], self.world.plan
+        if life.died_at < job.created_at + TELL_SECONDS or life.ended_at <= job.created_at:
+            return True
+        away = (*plan.outages, *plan.full)  # a drain does not wait for the store for ever
+        soon = life.ended_at < job.created_at + TELL_SECONDS
+        return soon and any(begin < life.ended_at and job.created_at < end for begin, end in away)
 
     async def create(self, key: str, execution: str, uid: str, spec: dict[str, Any], begun: Begun) -> dict[str, Any]:
         """Make a job."""
