@@ -27,6 +27,7 @@ from tests.support.templates import echo_template
 from airscrew.engine.api.adapter import ServerInfo
 from airscrew.engine.api.address import UnixAddress
 from airscrew.engine.api.client import connect, target
+from airscrew.engine.api.connector_face import Offer
 from airscrew.engine.api.model import ListRequest, SubmitRequest
 from airscrew.engine.api.server import SERVICE, Port, serving
 from airscrew.engine.api.wire import encode
@@ -148,14 +149,18 @@ class Served:
             self.runner.close()
 
     async def _until(self, ready: asyncio.Event) -> None:
+        assert self.life is not None
+        self.life.add_done_callback(lambda _: ready.set())
         await ready.wait()
+        if self.life.done():
+            self.life.result()
 
     async def _over(self, life: asyncio.Task[None]) -> None:
         await life
 
     async def _live(self, ready: asyncio.Event) -> None:
         with tempfile.TemporaryDirectory(prefix="airscrew-fuzz-") as folder:
-            port = Port(connector_types=("echo", "noop"))
+            port = Port(offer=Offer(types=("echo", "noop")))
             address = UnixAddress(Path(folder) / "s")
             async with (
                 open_engine(folder, MemoryStore(), [EchoExecutor(), NoopExecutor()]) as core,
