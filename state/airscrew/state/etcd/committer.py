@@ -1,10 +1,9 @@
 """
 Group commit: what waits goes together.
 
-After a quiet while one caller alone waits for nobody: its transaction goes at the end of the loop's turn. What comes
-soon after that is gathered for some milliseconds: however little is in it, a transaction costs etcd a sync of its disk,
-and both ends the price of a call. Once as many transactions as are allowed are under way, whatever comes waits for one
-to return and then goes with all that came meanwhile, so the groups grow with the load and shrink with it.
+One caller alone waits for nobody: its transaction goes at the end of the loop's turn. Once as many transactions as are
+allowed are under way, whatever comes waits for one to return and then goes with all that came meanwhile, so the groups
+grow with the load and shrink with it.
 
 A request that was cancelled before it went has not happened; one on its way goes on without its caller.
 """
@@ -12,7 +11,6 @@ A request that was cancelled before it went has not happened; one on its way goe
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
@@ -30,9 +28,6 @@ Send = Callable[[Group], Awaitable[Outcome]]
 
 _MOST_LOOKED_AT = 512
 """How many waiting requests are looked at for one group."""
-
-_MANY = 32
-"""So many waiting requests go at once: a group that is worth its call."""
 
 _CERTAIN = frozenset({Trouble.REFUSED, Trouble.FULL, Trouble.TOO_LARGE, Trouble.NO_LEASE})
 """What says that a group has not happened, though not which of its requests is to blame."""
@@ -58,8 +53,7 @@ class Committer:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Request] = deque()
         self._flying: set[asyncio.Task[None]] = set()
-        self._called: asyncio.Handle | None = None
-        self._departed_at = -math.inf
+        self._is_called = False
         self._closed = ""
 
     async def ask(self, request: Request) -> TxnResult:
@@ -73,32 +67,22 @@ class Committer:
     async def close(self, reason: str) -> None:
         """Take no more, and wait for what is under way or waits."""
         self._closed = reason
-        if self._called is not None:
-            self._called.cancel()
         while self._waiting or self._flying:
             self._depart()
             if self._flying:
                 await asyncio.wait(self._flying)
 
     def _call_soon(self) -> None:
-        """Let what waits go, soon after the group before it or at once."""
-        if len(self._flying) >= self._options.flights or (self._called is not None and len(self._waiting) != _MANY):
-            return
-        if self._called is not None:
-            self._called.cancel()
-        due = self._departed_at + self._options.gather_seconds
-        if due <= self._loop.time() or len(self._waiting) >= _MANY:
-            self._called = self._loop.call_soon(self._depart)
-        else:
-            self._called = self._loop.call_at(due, self._depart)
+        if not self._is_called and len(self._flying) < self._options.flights:
+            self._is_called = True
+            self._loop.call_soon(self._depart)
 
     def _depart(self) -> None:
         """Send as many groups as may fly."""
-        self._called = None
+        self._is_called = False
         while self._waiting and len(self._flying) < self._options.flights:
             group = self._pack()
             if group.requests:
-                self._departed_at = self._loop.time()
                 task = self._tasks.create_task(self._fly(group), name="etcd-transaction")
                 self._flying.add(task)
                 task.add_done_callback(self._landed)

@@ -17,7 +17,6 @@ class EtcdOptions:
         first_pause_seconds: The pause before a broken watch begins again, doubled each time.
         last_pause_seconds: The longest pause.
         flights: How many transactions of etcd may be under way at once; what comes meanwhile goes together in the next.
-        gather_seconds: How long after a transaction the next one gathers what comes, unless that is much already.
         group_bytes: The most keys and values that go together.
         group_operations: The most operations, and compares, that go together; etcd takes 128.
         upkeep_seconds: How often the size is looked at.
@@ -30,7 +29,6 @@ class EtcdOptions:
     first_pause_seconds: float = 0.05
     last_pause_seconds: float = 2.0
     flights: int = 2
-    gather_seconds: float = 0.005
     group_bytes: int = 512 * 1024
     group_operations: int = 127
     upkeep_seconds: float = 10.0

@@ -9,9 +9,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import pytest
-
-from airscrew.engine.testing.virtual_time import elapse
 from airscrew.state.errors import LeaseOverError, StoreError, StoreFullError, StoreUnavailableError
 from airscrew.state.etcd.committer import Committer, Outcome
 from airscrew.state.etcd.failures import CallError, Trouble
@@ -64,10 +61,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(etcd: FakeEtcd, flights: int = 1, gather_seconds: float = 0.0) -> AsyncIterator[Bench]:
+async def bench(etcd: FakeEtcd, flights: int = 1) -> AsyncIterator[Bench]:
     async with asyncio.TaskGroup() as tasks:
-        options = EtcdOptions(flights=flights, gather_seconds=gather_seconds)
-        yield Bench(Committer(etcd.send, tasks, options, "etcd://test"), tasks)
+        yield Bench(Committer(etcd.send, tasks, EtcdOptions(flights=flights), "etcd://test"), tasks)
 
 
 async def turns(count: int = 5) -> None:
@@ -87,48 +83,6 @@ async def test_one_caller_waits_for_nobody_and_the_next_ones_go_together() -> No
 
     assert etcd.sent == [["a"], ["b", "c", "d"]]
     assert [task.result() for task in later] == [TxnResult(True, 7)] * 3
-
-
-@pytest.mark.virtual_time
-async def test_what_comes_soon_after_a_transaction_is_gathered_for_the_next() -> None:
-    etcd = FakeEtcd()
-    etcd.open.set()
-    async with bench(etcd, flights=2, gather_seconds=0.005) as desk:
-        desk.ask(Put("a", b""))
-        await turns()
-        desk.ask(Put("b", b""))
-        await elapse(0.004)
-        desk.ask(Put("c", b""))
-        assert etcd.sent == [["a"]]
-        await elapse(0.002)
-        assert etcd.sent == [["a"], ["b", "c"]]
-        await elapse(1.0)
-        desk.ask(Put("d", b""))
-        await turns()
-
-        assert etcd.sent[2:] == [["d"]], "it waited although nothing had gone for long"
-
-
-@pytest.mark.virtual_time
-async def test_a_group_worth_its_call_is_not_kept_waiting() -> None:
-    etcd = FakeEtcd()
-    etcd.open.set()
-    async with bench(etcd, flights=2, gather_seconds=3600.0) as desk:
-        desk.ask(Put("a", b""))
-        await turns()
-        some = [str(number) for number in range(32)]
-        for key in some:
-            desk.ask(Put(key, b""))
-        await turns()
-
-        assert etcd.sent == [["a"], some]
-
-        last = desk.ask(Put("last", b""))
-        await turns()
-        await desk.committer.close("closed")
-
-        assert etcd.sent[2:] == [["last"]], "what still gathers when the store is closed is written"
-    assert await ends(last) == [TxnResult]
 
 
 async def test_losers_drop_out_and_the_rest_goes_again() -> None:
