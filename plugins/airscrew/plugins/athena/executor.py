@@ -5,6 +5,7 @@ The executor of ``athena``: single requests to Athena, over the WebAPI framework
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from typing_extensions import override
@@ -16,19 +17,16 @@ from airscrew.plugins.athena.config import AthenaConfig, athena_problems
 from airscrew.plugins.athena.decide import OVER, decide, outputs_of, results_type, view_of
 from airscrew.plugins.athena.query import Bound, Query, bind, query_of, take_apart
 from airscrew.plugins.athena.state import AthenaState, QueryView
-from airscrew.plugins.aws import AwsClient, OpenTransport, secrets_of
-from airscrew.plugins.http_transport import AiohttpTransport
+from airscrew.plugins.aws import AwsClient, secrets_of
+from airscrew.plugins.http_provider import HttpExecutor, HttpPlugin, OpenTransport, limits_of
 from airscrew.plugins.settings import read_settings
 from airscrew.plugins.sql_text import rendered
 from airscrew.plugins.webapi import (
     Created,
-    Limits,
     Opening,
     Prepared,
     RefusedError,
     UnclearError,
-    WebApiExecutor,
-    WebApiPlugin,
 )
 
 if TYPE_CHECKING:
@@ -37,12 +35,12 @@ if TYPE_CHECKING:
 Context = TaskContext[AthenaState]
 
 
-class AthenaPlugin(WebApiPlugin[AthenaState, QueryView]):
+class AthenaPlugin(HttpPlugin[AthenaState, QueryView]):
     """
     Queries of Athena.
 
     Args:
-        open_transport: Opens what sends requests; over the network by default.
+        open_transport: Opens what sends requests.
     """
 
     id = "athena"
@@ -51,29 +49,21 @@ class AthenaPlugin(WebApiPlugin[AthenaState, QueryView]):
     start_declaration = Idempotent(AthenaConfig().token_window)
     reads_single_jobs = True  # a query that a batch leaves out may only be one that Athena could not look at just then
 
-    def __init__(self, open_transport: OpenTransport = AiohttpTransport.open) -> None:
+    def __init__(self, open_transport: OpenTransport) -> None:
+        super().__init__(open_transport)
         self.config = AthenaConfig()
         self.client: AwsClient
-        self._open_transport = open_transport
 
     @override
     def configure(self, config: Mapping[str, object]) -> None:
         self.config = read_settings(self.id, config, AthenaConfig, athena_problems)
         self.secrets = secrets_of(self.config.credentials)
         self.start_declaration = Idempotent(self.config.token_window)
-        self.limits = Limits(
-            period_seconds=self.config.interval,
-            batch_size=self.config.batch,
-            reads_per_second=self.config.reads_per_second,
-            writes_per_second=self.config.writes_per_second,
-            timeout_seconds=self.config.timeout * 2,  # the transport has the limit
-            size=self.config.cache_size,
-        )
+        self.limits = replace(limits_of(self.config), batch_size=self.config.batch, size=self.config.cache_size)
 
     @override
     async def open(self, opening: Opening[QueryView]) -> None:
-        transport = self._open_transport()
-        opening.stack.push_async_callback(transport.close)
+        transport = self.opened_transport(opening)
         self.client = AwsClient(
             executor=self.id, service="athena", config=self.config, vault=opening.vault, transport=transport
         )
@@ -167,24 +157,12 @@ class AthenaPlugin(WebApiPlugin[AthenaState, QueryView]):
         return request
 
 
-class AthenaExecutor(WebApiExecutor[AthenaState, QueryView]):
+class AthenaExecutor(HttpExecutor[AthenaState, QueryView]):
     """
     Runs tasks of the types ``hive`` and ``presto`` as queries of Athena.
-
-    Args:
-        open_transport: Opens what sends requests; over the network by default.
     """
 
     plugin_type = AthenaPlugin
-    needs_config = True
-
-    def __init__(self, open_transport: OpenTransport = AiohttpTransport.open) -> None:
-        super().__init__()
-        self._open_transport = open_transport
-
-    @override
-    def make_plugin(self) -> AthenaPlugin:
-        return AthenaPlugin(self._open_transport)
 
 
 def token_of(key: str) -> str:

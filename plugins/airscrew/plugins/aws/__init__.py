@@ -9,14 +9,13 @@ nothing here may import ``aiobotocore`` before a client is opened.
 
 from __future__ import annotations
 
-from airscrew.plugins.aws.client import AwsClient, OpenTransport
+from airscrew.plugins.aws.client import AwsClient
 from airscrew.plugins.aws.config import AwsConfig, Credentials, aws_problems, secrets_of
 
 __all__ = [
     "AwsClient",
     "AwsConfig",
     "Credentials",
-    "OpenTransport",
     "aws_problems",
     "secrets_of",
 ]

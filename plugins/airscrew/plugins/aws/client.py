@@ -29,9 +29,6 @@ from airscrew.plugins.webapi import Vault
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
 
-OpenTransport = Callable[[], Transport]
-"""Opens what sends requests; a test gives its own."""
-
 Answer = Mapping[str, object]
 
 

@@ -5,7 +5,7 @@ The executor of ``aws-batch``: single requests to Batch, over the WebAPI framewo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ from typing_extensions import override
 from airscrew.engine.executor import Findable, TaskContext, TaskStatus
 from airscrew.idl.phase import LogLink
 from airscrew.idl.template import TaskTemplate
-from airscrew.plugins.aws import AwsClient, OpenTransport, secrets_of
+from airscrew.plugins.aws import AwsClient, secrets_of
 from airscrew.plugins.aws_batch.config import BATCH_SIZE, BatchConfig, batch_problems
 from airscrew.plugins.aws_batch.decide import OVER, decide, view_of
 from airscrew.plugins.aws_batch.request import (
@@ -27,17 +27,14 @@ from airscrew.plugins.aws_batch.request import (
     resources_of,
 )
 from airscrew.plugins.aws_batch.state import BatchState, BatchView
-from airscrew.plugins.http_transport import AiohttpTransport
+from airscrew.plugins.http_provider import HttpExecutor, HttpPlugin, OpenTransport, limits_of
 from airscrew.plugins.settings import read_settings
 from airscrew.plugins.webapi import (
     Created,
-    Limits,
     Listed,
     Opening,
     Prepared,
     UnclearError,
-    WebApiExecutor,
-    WebApiPlugin,
 )
 from airscrew.plugins.webapi.note import read_note
 
@@ -52,7 +49,7 @@ class Submission:
     job: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
-class AwsBatchPlugin(WebApiPlugin[BatchState, BatchView]):
+class AwsBatchPlugin(HttpPlugin[BatchState, BatchView]):
     """
     Jobs of Batch.
 
@@ -66,9 +63,9 @@ class AwsBatchPlugin(WebApiPlugin[BatchState, BatchView]):
     start_declaration = Findable(BatchConfig().settle)
 
     def __init__(self, open_transport: OpenTransport) -> None:
+        super().__init__(open_transport)
         self.config = BatchConfig()
         self.client: AwsClient
-        self._open_transport = open_transport
         self._registered: set[str] = set()
 
     @override
@@ -76,20 +73,16 @@ class AwsBatchPlugin(WebApiPlugin[BatchState, BatchView]):
         self.config = read_settings(self.id, config, BatchConfig, batch_problems)
         self.secrets = secrets_of(self.config.credentials)
         self.start_declaration = Findable(self.config.settle)
-        self.limits = Limits(
-            period_seconds=self.config.interval,
+        self.limits = replace(
+            limits_of(self.config),
             batch_size=BATCH_SIZE,
-            reads_per_second=self.config.reads_per_second,
-            writes_per_second=self.config.writes_per_second,
-            timeout_seconds=self.config.timeout * 2,  # the transport has the limit
             settle_seconds=self.config.settle,
             size=self.config.cache_size,
         )
 
     @override
     async def open(self, opening: Opening[BatchView]) -> None:
-        transport = self._open_transport()
-        opening.stack.push_async_callback(transport.close)
+        transport = self.opened_transport(opening)
         self.client = AwsClient(
             executor=self.id, service="batch", config=self.config, vault=opening.vault, transport=transport
         )
@@ -196,24 +189,12 @@ class AwsBatchPlugin(WebApiPlugin[BatchState, BatchView]):
         self._registered.add(definition.name)
 
 
-class AwsBatchExecutor(WebApiExecutor[BatchState, BatchView]):
+class AwsBatchExecutor(HttpExecutor[BatchState, BatchView]):
     """
     Runs tasks of the type ``aws-batch`` as jobs of AWS Batch.
-
-    Args:
-        open_transport: Opens what sends requests; over the network by default.
     """
 
     plugin_type = AwsBatchPlugin
-    needs_config = True
-
-    def __init__(self, open_transport: OpenTransport = AiohttpTransport.open) -> None:
-        super().__init__()
-        self._open_transport = open_transport
-
-    @override
-    def make_plugin(self) -> AwsBatchPlugin:
-        return AwsBatchPlugin(self._open_transport)
 
 
 def _outputs_prefix(context: Context, command: Sequence[str]) -> str:

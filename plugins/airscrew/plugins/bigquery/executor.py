@@ -5,7 +5,8 @@ The executor of ``bigquery``: single requests to BigQuery, over the WebAPI frame
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from cachetools import LRUCache
@@ -20,28 +21,24 @@ from airscrew.plugins.bigquery.decide import DONE, decide, job_id_of, results_ty
 from airscrew.plugins.bigquery.query import configuration_of, place_of, statement_of
 from airscrew.plugins.bigquery.state import BigQueryState, QueryView
 from airscrew.plugins.bigquery.tokens import KEY, Tokens
-from airscrew.plugins.http_transport import AiohttpTransport, Transport
+from airscrew.plugins.http_provider import HttpExecutor, HttpPlugin, OpenTransport, limits_of
 from airscrew.plugins.settings import read_settings
 from airscrew.plugins.sql_text import BIGQUERY, rendered, scan
 from airscrew.plugins.webapi import (
     Created,
-    Limits,
     Opening,
     Prepared,
     SecretRef,
     UnclearError,
-    WebApiExecutor,
-    WebApiPlugin,
 )
 
 Context = TaskContext[BigQueryState]
-OpenTransport = Callable[[], Transport]
 
 _CLOCKS_APART_SECONDS = 300.0
 """So far Google's clock may be from ours."""
 
 
-class BigQueryPlugin(WebApiPlugin[BigQueryState, QueryView]):
+class BigQueryPlugin(HttpPlugin[BigQueryState, QueryView]):
     """
     Queries of BigQuery.
 
@@ -56,9 +53,9 @@ class BigQueryPlugin(WebApiPlugin[BigQueryState, QueryView]):
     reads_single_jobs = True  # the list is of the whole project: what it leaves out may be there
 
     def __init__(self, open_transport: OpenTransport) -> None:
+        super().__init__(open_transport)
         self.config = BigQueryConfig()
         self.client: BigQueryClient
-        self._open_transport = open_transport
         self._locations: LRUCache[str, str] = LRUCache(self.config.cache_size)
 
     @override
@@ -66,19 +63,11 @@ class BigQueryPlugin(WebApiPlugin[BigQueryState, QueryView]):
         self.config = read_settings(self.id, config, BigQueryConfig, bigquery_problems)
         key = self.config.key
         self.secrets = {KEY: SecretRef(key.secret, key.group)} if key is not None else {}
-        self.limits = Limits(
-            period_seconds=self.config.interval,
-            batch_size=self.config.batch,
-            reads_per_second=self.config.reads_per_second,
-            writes_per_second=self.config.writes_per_second,
-            timeout_seconds=self.config.timeout * 2,  # the transport has the limit
-            size=self.config.cache_size,
-        )
+        self.limits = replace(limits_of(self.config), batch_size=self.config.batch, size=self.config.cache_size)
 
     @override
     async def open(self, opening: Opening[QueryView]) -> None:
-        transport = self._open_transport()
-        opening.stack.push_async_callback(transport.close)
+        transport = self.opened_transport(opening)
         tokens = Tokens(self.config, opening.vault)
         self.client = BigQueryClient(config=self.config, transport=transport, tokens=tokens)
 
@@ -168,21 +157,9 @@ class BigQueryPlugin(WebApiPlugin[BigQueryState, QueryView]):
         return state.location or self._locations.get(state.id, "")
 
 
-class BigQueryExecutor(WebApiExecutor[BigQueryState, QueryView]):
+class BigQueryExecutor(HttpExecutor[BigQueryState, QueryView]):
     """
     Runs tasks of the type ``bigquery_query_job_task`` as jobs of BigQuery.
-
-    Args:
-        open_transport: Opens what sends requests; over the network by default.
     """
 
     plugin_type = BigQueryPlugin
-    needs_config = True
-
-    def __init__(self, open_transport: OpenTransport = AiohttpTransport.open) -> None:
-        super().__init__()
-        self._open_transport = open_transport
-
-    @override
-    def make_plugin(self) -> BigQueryPlugin:
-        return BigQueryPlugin(self._open_transport)

@@ -6,7 +6,8 @@ Qubole knows no idempotency keys; a command's name is the attempt's key, by whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -16,20 +17,17 @@ from airscrew.engine.executor import Findable, TaskContext, TaskStatus
 from airscrew.idl.errors import ErrorKind
 from airscrew.idl.phase import LogLink, TaskInfo
 from airscrew.idl.template import TaskTemplate
-from airscrew.plugins.http_transport import AiohttpTransport, Transport
+from airscrew.plugins.http_provider import HttpExecutor, HttpPlugin, OpenTransport, limits_of
 from airscrew.plugins.qubole.client import TOKEN, Command, QuboleClient, made_at
 from airscrew.plugins.qubole.config import Config, console_of, read_config
 from airscrew.plugins.qubole.job import body_of, make_state, results_at
 from airscrew.plugins.qubole.state import HiveState
 from airscrew.plugins.webapi import (
     Created,
-    Limits,
     Listed,
     Opening,
     Prepared,
     SecretRef,
-    WebApiExecutor,
-    WebApiPlugin,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ Context = TaskContext[HiveState]
 _OVER = frozenset({"done", "error", "cancelled"})
 
 
-class QubolePlugin(WebApiPlugin[HiveState, Command]):
+class QubolePlugin(HttpPlugin[HiveState, Command]):
     """
     Commands of one Qubole account.
 
@@ -53,8 +51,8 @@ class QubolePlugin(WebApiPlugin[HiveState, Command]):
     state_type = HiveState
     start_declaration = Findable()
 
-    def __init__(self, open_transport: Callable[[], Transport]) -> None:
-        self._open_transport = open_transport
+    def __init__(self, open_transport: OpenTransport) -> None:
+        super().__init__(open_transport)
         self.config: Config
         self.client: QuboleClient
 
@@ -63,18 +61,11 @@ class QubolePlugin(WebApiPlugin[HiveState, Command]):
         self.config = read = read_config(config)
         self.secrets = {TOKEN: SecretRef(read.secret, read.group)}
         self.start_declaration = Findable(settle=read.settle)
-        self.limits = Limits(
-            period_seconds=read.interval,
-            reads_per_second=read.reads_per_second,
-            writes_per_second=read.writes_per_second,
-            timeout_seconds=read.timeout * 2,  # the transport has the limit; this one only catches what ignores it
-            settle_seconds=read.settle,
-        )
+        self.limits = replace(limits_of(read), settle_seconds=read.settle)
 
     @override
     async def open(self, opening: Opening[Command]) -> None:
-        transport = self._open_transport()
-        opening.stack.push_async_callback(transport.close)
+        transport = self.opened_transport(opening)
         self.client = QuboleClient(config=self.config, transport=transport, vault=opening.vault)
 
     @override
@@ -122,28 +113,18 @@ class QubolePlugin(WebApiPlugin[HiveState, Command]):
         return results_at(state, context.locations.raw_output_prefix)
 
 
-class QuboleExecutor(WebApiExecutor[HiveState, Command]):
-    """
-    Runs Hive tasks at Qubole.
-
-    Args:
-        open_transport: Opens what sends requests; over the network by default.
-    """
+class QuboleExecutor(HttpExecutor[HiveState, Command]):
+    """Runs Hive tasks at Qubole."""
 
     plugin_type = QubolePlugin
-    needs_config = True
-
-    def __init__(self, open_transport: Callable[[], Transport] = AiohttpTransport.open) -> None:
-        super().__init__()
-        self._open_transport = open_transport
 
     @override
-    def make_plugin(self) -> QubolePlugin:
+    def make_plugin(self) -> HttpPlugin[HiveState, Command]:
         """Make the plugin with what sends its requests; from now on its tasks are read as their message says."""
         from flyteidl.plugins.qubole_pb2 import QuboleHiveJob
 
         vars(self)["custom_message"] = QuboleHiveJob  # not on the class: a command that lists executors loads no IDL
-        return QubolePlugin(self._open_transport)
+        return super().make_plugin()
 
 
 def _share(command: Command) -> float | None:
