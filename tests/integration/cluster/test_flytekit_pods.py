@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support.cluster_tasks import flytekit_task, integers, site_manifests
+from tests.support.leaks import nothing_is_left
 from tests.support.object_stores import ObjectStore, start_s3
 
 from airscrew.engine.api.model import EngineApi, ExecutionView, SubmitRequest
@@ -118,7 +119,7 @@ async def test_flytekit_tasks_run_as_pods_to_their_outputs_and_leave_none(site: 
             assert view.phase is Phase.SUCCESS, view
             assert (await api.outputs(name)).values == {"o0": number + 1}
         await site.is_empty()
-        assert await api.leaks() == []
+        await nothing_is_left(api)
 
 
 async def test_an_exception_of_the_user_is_told_as_the_users(site: Site) -> None:

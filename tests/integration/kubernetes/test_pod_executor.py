@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from flyteidl.core import tasks_pb2
 from tests.integration.kubernetes.conftest import Cluster, watch_until
+from tests.support.leaks import nothing_is_left
 
 from airscrew.engine.api.model import ApiError
 from airscrew.engine.metrics import Recorder
@@ -71,7 +72,7 @@ async def test_a_finished_pod_is_kept_for_a_while_when_that_is_wanted(cluster: C
         cluster.say(pod, phase="Succeeded", containerStatuses=[cluster.ended("primary")])
         view = await watch_until(api, name, lambda view: view.phase.is_terminal)
         kept = await until(cluster.finished_pod)
-        assert await api.leaks() == []
+        await nothing_is_left(api)
         calls = cluster.calls
 
     assert view.phase is Phase.SUCCESS
