@@ -18,6 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from airscrew.engine.controller.watchdog import Timed
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("engine/airscrew/engine", "state/airscrew/state")
 FRAMEWORKS = ("plugins/airscrew/plugins/webapi",)
@@ -76,8 +78,7 @@ BEYOND = {
     ("_wait_until_idle", ""): _THREADS,
     ("_contained", ""): _THREADS,
     ("call", "self._isolate()"): _THREADS,
-    ("_run", "self._own.submit"): _THREADS,
-    ("_run", "self.watchdog.timed"): "the watchdog measures real time",
+    ("_elsewhere", "self._own.submit"): _THREADS,
     ("load_executors", ""): _PEOPLE,
     ("load_arrivals", ""): _PEOPLE,
     ("keep_arrivals", ""): _PEOPLE,
@@ -142,6 +143,10 @@ def _frames(awaited: Any) -> Iterable[Any]:
         if frame is None:
             return
         yield frame
+        driver = frame.f_locals.get("self")
+        if isinstance(driver, Timed):  # it drives its coroutine by hand: nothing of Python's own leads there
+            awaited = driver._coroutine
+            continue
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 from tests.simulation.disk import Disk
 from tests.simulation.store import FaultyStore
 
@@ -74,7 +75,7 @@ def _calls_unwritten(*kinds: type) -> Callable[..., Any]:
 
 def _always_fresh(self: Any, live: Any, given: Any, **more: Any) -> Any:
     view = _view(self, live, given, **more)
-    return replace(view, fresh=True) if view.record.stage is Stage.STARTING else view
+    return msgspec.structs.replace(view, fresh=True) if view.record.stage is Stage.STARTING else view
 
 
 async def _settle_by_anything(self: Any, live: Any, record: Any) -> int | None:
@@ -104,7 +105,7 @@ async def _kill_unconfirmed(self: Any, *arguments: Any) -> Any:
 
 def _found_unsettled(record: Any, fact: Any, given: Any) -> Any:
     if given.traits is not None and isinstance(given.traits.start, Findable):
-        given = replace(given, traits=replace(given.traits, start=Findable(0.0)))
+        given = msgspec.structs.replace(given, traits=replace(given.traits, start=Findable(0.0)))
     return _found(record, fact, given)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ class LocalDataPlane:
         before = attempt_key(self.installation, options.uid, place.attempt - 1) if place.attempt else None
         return self._locations(place.execution, options, place.attempt, place.key, before)
 
-    def environment(self, place: AttemptPlace, max_attempts: int) -> dict[str, str]:
+    def environment(self, place: AttemptPlace, locations: Locations) -> dict[str, str]:
         """Make the variables for an attempt's processes."""
         identity = ProcessIdentity(
             execution=place.execution,
@@ -100,8 +101,8 @@ class LocalDataPlane:
             key=place.key,
             task_id=place.options.task_id,
             wire=WireForm(place.options.wire),
-            locations=self.locations(place),
-            max_attempts=max_attempts,
+            locations=locations,
+            max_attempts=place.options.max_attempts,
         )
         return make_environment(identity, place.options.environment)
 
@@ -143,7 +144,7 @@ class LocalDataPlane:
         self, place: AttemptPlace, locations: Locations, outputs: LiteralMap | OutputsAt | None, *, succeeded: bool
     ) -> Outcome:
         """Read what an attempt left, or keep what its executor gave."""
-        wire, declared = WireForm(place.options.wire), declared_variables(place.options)
+        wire, declared = WireForm(place.options.wire), declared_variables(place.options.outputs)
         if isinstance(outputs, OutputsAt):
             return await self._left_behind(outputs, wire, declared, succeeded=succeeded)
         literals = {} if outputs is None else dict(outputs.literals)
@@ -365,13 +366,14 @@ def read_part(path: Path, offset: int) -> bytes:
         return b""
 
 
-def declared_variables(options: Options) -> dict[str, Variable]:
-    """Read the declared outputs out of the options."""
-    if not options.outputs:
+@lru_cache(maxsize=512)
+def declared_variables(outputs: bytes) -> Mapping[str, Variable]:
+    """Read the declared outputs of a task as its options hold them; tasks of one template have the same."""
+    if not outputs:
         return {}
     from flyteidl.core.interface_pb2 import VariableMap
 
-    message = parse_message(VariableMap, options.outputs, "the declared outputs")
+    message = parse_message(VariableMap, outputs, "the declared outputs")
     return {name: Variable(type=message.variables[name].type) for name in sorted(message.variables)}
 
 

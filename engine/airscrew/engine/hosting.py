@@ -74,7 +74,7 @@ class Hosts:
         self.watchdog = Watchdog(self._offended) if watched else None
         self._hosts: dict[str, Host] = {}
         self._gates: dict[str, Gate] = {}
-        self._traits: dict[str, Traits] = {}
+        self._given: dict[str, Dispatch] = {}
 
     def host_of(self, executor_id: str) -> Host | None:
         """Return where an executor runs; None when it is not there."""
@@ -98,11 +98,12 @@ class Hosts:
         if host is None:
             absent = self._registry.why_absent(executor_id) if executor_id else self._why_none(live)
             return Dispatch(executor_id, None, None, absent)
-        traits = self._traits.get(executor_id)
-        if traits is None:
-            traits = self._traits[executor_id] = traits_of(host.executor)
-            self._gates[executor_id] = Gate(host.executor.concurrency, self._wake)
-        return Dispatch(executor_id, traits, self._gates[executor_id], outside=host.executor.outside)
+        given = self._given.get(executor_id)
+        if given is None:
+            gate = self._gates[executor_id] = Gate(host.executor.concurrency, self._wake)
+            given = Dispatch(executor_id, traits_of(host.executor), gate, outside=host.executor.outside)
+            self._given[executor_id] = given
+        return given
 
     def views(self, now: float) -> list[ExecutorView]:
         """Show every installed executor."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b32encode
 from functools import lru_cache
 from typing import NewType
 
@@ -97,4 +96,14 @@ def attempt_key(installation: str, uid: Uid, attempt: int, item: int | None = No
     """
     text = f"{installation}\0{uid}\0{attempt}\0{'' if item is None else item}"
     digest = hashlib.blake2b(text.encode(), digest_size=16, person=b"airscrew.key").digest()
-    return AttemptKey("a" + b32encode(digest).decode().rstrip("=").lower())
+    return AttemptKey("a" + _base32(digest))
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
+
+
+def _base32(digest: bytes) -> str:
+    """Write 16 bytes as ``base64.b32encode`` would, in lower case and without padding, in half of its time."""
+    number = int.from_bytes(digest, "big") << 2
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])

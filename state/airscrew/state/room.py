@@ -7,7 +7,8 @@ refused while there is still space to write the end of everything that was begun
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from functools import cache
+from typing import Protocol, cast, runtime_checkable
 
 from airscrew.state.errors import StoreFullError
 from airscrew.state.store import Store
@@ -29,8 +30,14 @@ def check_room(store: Store) -> None:
     Raises:
         StoreFullError: It does; what was begun can still be written.
     """
-    if isinstance(store, BoundedStore) and store.is_short_of_room():
+    if _is_bounded(type(store)) and cast("BoundedStore", store).is_short_of_room():
         raise StoreFullError(
             "the store comes near its limit and keeps the rest for what runs: compact and defragment it, "
             "or raise its quota"
         )
+
+
+@cache
+def _is_bounded(kind: type[Store]) -> bool:
+    """Tell once for each kind of store: a protocol's ``isinstance`` costs more than all the rest of the question."""
+    return issubclass(kind, BoundedStore)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from tests.support.scripted import Count
@@ -79,6 +80,33 @@ async def test_a_call_ends_within_its_timeout_and_says_whose_it_was(threads: Thr
         await host.call("check_task_status", None, lambda: elapse(3600))
 
     assert asyncio.get_running_loop().time() == pytest.approx(30.0)
+
+
+async def test_a_call_that_does_not_wait_sets_no_timer(threads: ThreadPoolExecutor) -> None:
+    host = Host(Probe(), threads)
+    loop = asyncio.get_running_loop()
+
+    with patch.object(loop, "call_at", side_effect=AssertionError("a timer was set")):
+        answer = await host.call("check_task_status", None, None)
+
+    assert answer == TaskStatus.running(Count())
+
+
+async def test_the_time_before_a_call_waits_first_counts_as_well(threads: ThreadPoolExecutor) -> None:
+    loop = asyncio.get_running_loop()
+    due: list[float] = []
+
+    async def wait() -> None:
+        began = loop.time()
+        while loop.time() < began + 0.05:
+            pass
+        await asyncio.sleep(0)
+        timers = [handle for handle in loop._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
+        due.append(min(handle.when() for handle in timers) - loop.time())
+
+    await Host(Probe(), threads).call("check_task_status", None, wait)
+
+    assert due[0] <= Probe.call_timeout - 0.05
 
 
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError()])

@@ -5,6 +5,7 @@ The small parts of the store in a file.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 from airscrew.state.errors import CorruptStoreError, StoreError, StoreFullError, StoreUnavailableError
 from airscrew.state.sqlite import runner as runner_module
 from airscrew.state.sqlite.failures import translate
+from airscrew.state.sqlite.reader import Reader
 from airscrew.state.sqlite.rowcache import RowCache
 from airscrew.state.sqlite.runner import ThreadRunner
+from airscrew.state.sqlite.schema import prepare
 
 
 def test_the_row_cache_is_bounded_and_keeps_what_is_used() -> None:
@@ -48,6 +51,22 @@ def test_the_row_cache_answers_the_newest_row_whatever_its_generation() -> None:
     rows.update({"a": (2, b"new", 1, 0)})
 
     assert rows.get("a") == (2, b"new", 1, 0)
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 40])
+def test_many_rows_are_found_as_each_is_alone(count: int, tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "store.db")
+    connection.isolation_level = None  # as the store has it: schemas are made in transactions of their own
+    prepare(connection, tmp_path / "store.db")
+    names = [f"k{n}\0{n}" if n % 3 else f"k{n}" for n in range(count)]
+    for n, name in enumerate(names[::2], start=1):
+        connection.execute("INSERT INTO log VALUES (?, ?, ?, 0, ?, 0)", (n, name, name.encode(), n))
+    reader = Reader(connection)
+
+    found = reader.rows(names)
+
+    assert {name: found.get(name) for name in names} == {name: reader.row(name) for name in names}
+    assert sorted(found) == sorted(names[::2])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from airscrew.engine.clock import SystemClock
+from airscrew.engine.collector import look_seldom
 from airscrew.engine.config import Secrets
 from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
 from airscrew.engine.data.secrets import open_secrets
@@ -104,7 +105,8 @@ async def bench_engine(
         )
         registry = Registry()
         candidates = discover()
-        off = {"process", "http_job", "pod"} if executors is None else {one.id for one in candidates} - {*executors}
+        reaching = {"process", "http_job", "pod"} | {one.id for one in candidates if one.needs_config}
+        off = reaching if executors is None else {one.id for one in candidates} - {*executors}
         registry.add(candidates, disabled=frozenset(off))
         if executors is not None:
             stack.push_async_callback(registry.close)
@@ -123,7 +125,9 @@ async def bench_engine(
             meters=meters,
             executor_config=dict(executors or {}),
         )
-        yield await stack.enter_async_context(open_core(parts)), store
+        core = await stack.enter_async_context(open_core(parts))
+        look_seldom()
+        yield core, store
 
 
 def echo_template() -> bytes:

@@ -4,8 +4,7 @@ Reading what executors gave back: from their answers and errors to facts. Pure.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 from typing_extensions import TypeIs
 
 from airscrew.engine.controller.fitting import CODE_LIMIT, short_error
@@ -65,7 +64,7 @@ def start_failed(error: RetryableError | PermanentError) -> StartFailed:
 
 def replaced(told: Told, **changes: object) -> Told:
     """Copy a fact with other values."""
-    return replace(told, **changes)  # type: ignore[arg-type]  # the names are this module's own
+    return msgspec.structs.replace(told, **changes)
 
 
 def describe(error: BaseException) -> str:

@@ -8,7 +8,8 @@ unknown; an exception of any other call, or of the data plane, leaves the job al
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import msgspec
@@ -179,7 +180,7 @@ class Calls:
         """Ask what an attempt takes of a quota; nothing has begun, so an instruction ends it without a trace."""
         try:
             template = await self.data.template(live.options)
-            context = replace(self._context(live, host.executor), message=own_message(template, host.executor))
+            context = self._context(live, host.executor, message=own_message(template, host.executor))
             answer = await self._ask(live, host, "resource_requirements", context, template)
         except (RetryableError, PermanentError) as error:
             return start_failed(error)
@@ -196,8 +197,7 @@ class Calls:
         executor = host.executor
         try:
             template = await self.data.template(live.options)
-            message = own_message(template, executor)
-            context = replace(self._context(live, executor), message=message)
+            context = self._context(live, executor, message=own_message(template, executor))
             await fetch_inputs(live, context)
         except PermanentError as error:
             return start_failed(error)
@@ -359,7 +359,9 @@ class Calls:
     def _state(self, live: Live, executor: AnyExecutor) -> object:
         return decode_state(live.record, executor)
 
-    def _context(self, live: Live, executor: AnyExecutor, attempt: int | None = None) -> AnyContext:
+    def _context(
+        self, live: Live, executor: AnyExecutor, attempt: int | None = None, *, message: object = None
+    ) -> AnyContext:
         place = place_of(live, attempt)
         options, record = live.options, live.record
         locations = self.data.locations(place)
@@ -379,16 +381,17 @@ class Calls:
             task_type=options.task_type,
             task_id=options.task_id,
             locations=locations,
-            environment=self.data.environment(place, options.max_attempts),
+            environment=self.data.environment(place, locations),
             interruptible=record.interruptible,
             max_attempts=options.max_attempts,
             overrides=options.overrides,
             deadline=min(limits, default=None),
             previous_state=decode_state(record, executor) if has_state else None,
             clock=self.clock,
-            wake=lambda: self.wake(execution),
+            wake=partial(self.wake, execution),
             data=self.data.access(place, locations),
             raw_state=raw_state(record) if has_state else None,
+            message=message,
         )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +24,7 @@ from typing import Any, cast
 from typing_extensions import TypeIs
 
 from airscrew.engine.controller.isolation import LoopThread, from_afar
-from airscrew.engine.controller.watchdog import Offence, Watchdog
+from airscrew.engine.controller.watchdog import Offence, Timed, Watchdog
 from airscrew.engine.errors import plugin_wall
 from airscrew.engine.executor import AnyContext, AnyCoroutine, AnyExecutor, Gone, Setup, StillThere, TaskContext
 
@@ -78,16 +78,11 @@ class Host:
         seconds = self.executor.start_timeout if method == "start_task" else self.executor.call_timeout
         if self.offence is not None and self._own is None:
             await self._isolate()
+        function = getattr(self.executor, method)
         what = f"{method} of {self.executor.id}"
-        limit = asyncio.timeout(seconds)
-        try:
-            with plugin_wall(what):
-                async with limit:
-                    return await self._run(getattr(self.executor, method), what, arguments)
-        except TimeoutError as error:
-            if limit.expired():
-                raise TimeoutError(f"{what} gave no answer in {seconds:g} s") from error
-            raise
+        if self._own is None and inspect.iscoroutinefunction(function):
+            return await self._on_the_loop(function(*arguments), what, seconds)
+        return await _within(seconds, what, self._elsewhere(function, what, arguments))
 
     async def kill_until_gone(
         self, context: AnyContext, state: object, reason: str, may_go_on: Callable[[], bool] = lambda: True
@@ -120,23 +115,27 @@ class Host:
         if self._own is not None:
             self._own.close()
 
-    async def _run(self, function: Any, what: str, arguments: tuple[object, ...]) -> object:  # noqa: ANN401 - a stranger's method
-        if not inspect.iscoroutinefunction(function):
-            answer = await asyncio.get_running_loop().run_in_executor(self.threads, partial(function, *arguments))
-            return await answer if inspect.isawaitable(answer) else answer
-        if self._own is not None:
-            home = asyncio.get_running_loop()
-            moved = [_moved(one, home) for one in arguments]
-            return await asyncio.wrap_future(self._own.submit(_contained(what, function(*moved))))
+    async def _on_the_loop(self, coroutine: AnyCoroutine[object], what: str, seconds: float) -> object:
+        """Run a coroutine on the engine's loop: a timer is set only for one that waits."""
+        timed, began = Timed(self.watchdog, self.executor.id, coroutine), asyncio.get_running_loop().time()
         self._calls += 1
         try:
-            if self.watchdog is None:
-                return await function(*arguments)
-            return await self.watchdog.timed(self.executor.id, function(*arguments))
+            with plugin_wall(what):
+                is_over = timed.begin()
+            return timed.answer if is_over else await _within(seconds, what, timed, began)
         finally:
             self._calls -= 1
             if not self._calls:
                 self._idle.set()
+
+    async def _elsewhere(self, function: Any, what: str, arguments: tuple[object, ...]) -> object:  # noqa: ANN401 - a stranger's method
+        """Run a plain function in a thread, and a coroutine on the loop of its own that the executor was moved to."""
+        home = asyncio.get_running_loop()
+        if self._own is None or not inspect.iscoroutinefunction(function):
+            answer = await home.run_in_executor(self.threads, partial(function, *arguments))
+            return await answer if inspect.isawaitable(answer) else answer
+        moved = [_moved(one, home) for one in arguments]
+        return await asyncio.wrap_future(self._own.submit(_contained(what, function(*moved))))
 
     async def _isolate(self) -> None:
         async with self._move:
@@ -171,6 +170,25 @@ class Host:
                     await self._idle.wait()
         except TimeoutError:
             log.warning("calls under way did not return", extra={"executor": self.executor.id, "calls": self._calls})
+
+
+async def _within(seconds: float, what: str, answer: Awaitable[object], began: float | None = None) -> object:
+    """
+    Wait for an executor's answer as long as it may take, counted from when its call began.
+
+    Raises:
+        TimeoutError: It took longer.
+        Exception: Whatever the call raised.
+    """
+    limit = asyncio.timeout(seconds) if began is None else asyncio.timeout_at(began + seconds)
+    try:
+        with plugin_wall(what):
+            async with limit:
+                return await answer
+    except TimeoutError as error:
+        if limit.expired():
+            raise TimeoutError(f"{what} gave no answer in {seconds:g} s") from error
+        raise
 
 
 async def _contained(what: str, coroutine: AnyCoroutine[object]) -> object:

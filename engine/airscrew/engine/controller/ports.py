@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from airscrew.engine.executor import Locations, OutputsAt
 from airscrew.engine.executor.context import DataAccess
 from airscrew.idl.errors import ExecutionError
@@ -26,8 +28,7 @@ Wake = Callable[[ExecutionId], None]
 """Pushes an execution back into the queue; thread-safe."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """
     What an attempt that ended has left, read and validated.
 
@@ -48,8 +49,7 @@ class Outcome:
     wrote_nothing: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptPlace:
+class AttemptPlace(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt, as the data plane needs to know it."""
 
     execution: ExecutionId
@@ -71,7 +71,7 @@ class DataPlane(Protocol):
         """Say where an attempt reads and writes. Pure."""
         ...
 
-    def environment(self, place: AttemptPlace, max_attempts: int) -> dict[str, str]:
+    def environment(self, place: AttemptPlace, locations: Locations) -> dict[str, str]:
         """Make the variables for an attempt's processes. Pure."""
         ...
 

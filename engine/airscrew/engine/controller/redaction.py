@@ -45,6 +45,6 @@ def _told(fact: Told, redact: Redact) -> Told:
     if error is not None:
         message = redact(error.message)
         if message != error.message:
-            fact = replace(fact, error=msgspec.structs.replace(error, message=message))
+            fact = msgspec.structs.replace(fact, error=msgspec.structs.replace(error, message=message))
     reason = redact(fact.reason)
-    return fact if reason == fact.reason else replace(fact, reason=reason)
+    return fact if reason == fact.reason else msgspec.structs.replace(fact, reason=reason)

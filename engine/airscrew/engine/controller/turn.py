@@ -59,8 +59,7 @@ CONSUMED_LIMIT = 32
 """After so many requests they are written: a parent of many children gets more than a transaction can hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
+class Dispatch(msgspec.Struct, frozen=True):
     """
     Who has an execution at the moment.
 

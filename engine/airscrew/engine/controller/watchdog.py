@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from airscrew.engine.executor import AnyCoroutine
 
@@ -100,10 +100,6 @@ class Watchdog:
         if self._thread is not None:
             self._thread.join()
 
-    def timed(self, executor: str, coroutine: AnyCoroutine[T]) -> Timed[T]:
-        """Wrap a plugin's coroutine so that its steps are timed."""
-        return Timed(self, executor, coroutine)
-
     def begin(self, executor: str) -> None:
         """Note that a plugin has the loop now."""
         step = self._step
@@ -135,41 +131,57 @@ class Watchdog:
 
 
 class Timed(Generic[T]):
-    """Awaits a coroutine step by step, and times each."""
+    """
+    Drives a coroutine step by step, and times each.
 
-    __slots__ = ("_coroutine", "_executor", "_watchdog")
+    The first step is the caller's, by ``begin``: most calls of executors never wait, and need no timer then. The rest
+    is awaited.
+    """
 
-    def __init__(self, watchdog: Watchdog, executor: str, coroutine: AnyCoroutine[T]) -> None:
+    __slots__ = ("_coroutine", "_executor", "_waiting", "_watchdog", "answer")
+
+    def __init__(self, watchdog: Watchdog | None, executor: str, coroutine: AnyCoroutine[T]) -> None:
         self._watchdog = watchdog
         self._executor = executor
         self._coroutine = coroutine
+        self._waiting: Any = None
+        self.answer: T | None = None
+
+    def begin(self) -> bool:
+        """
+        Take the first step; True when it was the only one, and ``answer`` is there.
+
+        Raises:
+            BaseException: Whatever the coroutine raised.
+        """
+        return self._step(self._coroutine.send, None)
 
     def __await__(self) -> Generator[Any, Any, T]:
-        """Drive the coroutine as ``await`` would."""
-        watchdog, coroutine = self._watchdog, self._coroutine
-        send: Callable[[], Any] = lambda: coroutine.send(None)  # noqa: E731 - what is thrown in comes the same way
-        while True:
-            watchdog.begin(self._executor)
+        """Take the steps after the first one, as ``await`` would."""
+        coroutine = self._coroutine
+        is_over = False
+        while not is_over:
             try:
-                waiting = send()
-            except StopIteration as done:
-                return done.value  # type: ignore[no-any-return]  # a coroutine's own type says what it is
-            finally:
-                watchdog.end()
-            try:
-                value = yield waiting
+                value = yield self._waiting
             except GeneratorExit:
                 coroutine.close()
                 raise
             except BaseException as error:  # noqa: BLE001 - passed on into the coroutine, whatever it is
-                send = _thrower(coroutine, error)
+                is_over = self._step(coroutine.throw, error)
             else:
-                send = _sender(coroutine, value)
+                is_over = self._step(coroutine.send, value)
+        return cast("T", self.answer)
 
-
-def _sender(coroutine: AnyCoroutine[T], value: object) -> Callable[[], Any]:
-    return lambda: coroutine.send(value)
-
-
-def _thrower(coroutine: AnyCoroutine[T], error: BaseException) -> Callable[[], Any]:
-    return lambda: coroutine.throw(error)
+    def _step(self, go_on: Callable[[Any], Any], value: object) -> bool:
+        watchdog = self._watchdog
+        if watchdog is not None:
+            watchdog.begin(self._executor)
+        try:
+            self._waiting = go_on(value)
+        except StopIteration as done:
+            self.answer = done.value
+            return True
+        finally:
+            if watchdog is not None:
+                watchdog.end()
+        return False

@@ -12,8 +12,7 @@ from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.phase import Phase, TaskInfo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, kw_only=True):
     """
     The executor told how the attempt stands; also the end of the children of an execution.
 

@@ -8,8 +8,6 @@ never takes a verdict back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from airscrew.engine.executor.declarations import Findable
@@ -43,8 +41,7 @@ from airscrew.idl.phase import Phase
 from airscrew.state.records import Intent, Options, Record, Stage, Verdict, system_error
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(msgspec.Struct, frozen=True):
     """What every learner is given beside the record and the fact."""
 
     options: Options

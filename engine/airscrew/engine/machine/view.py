@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import msgspec
 
 from airscrew.engine.executor.declarations import NoEffect, StartDeclaration
 from airscrew.idl.phase import Phase
@@ -71,8 +73,7 @@ class Traits:
         return not isinstance(self.start, NoEffect)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(msgspec.Struct, frozen=True, kw_only=True):
     """
     One look at an execution.
 
@@ -100,7 +101,7 @@ class View:
     absent: str = ""
     policy: Policy
     now: float
-    requests: Mapping[str, Request] = field(default_factory=dict[str, Request])
+    requests: Mapping[str, Request]
     fresh: bool = False
     woken: bool = False
     gate: str = ""

@@ -91,7 +91,8 @@ class Registry:
     defaults: dict[str, str] = field(default_factory=dict[str, str])
     _held: dict[str, _Held] = field(default_factory=dict[str, _Held])
     _resolution: Resolution | None = None
-    _declared: tuple[tuple[str, ...], ...] = ()
+    _reduced_of: list[AnyExecutor] = field(default_factory=list[AnyExecutor])
+    _declared: list[tuple[str, ...]] = field(default_factory=list[tuple[str, ...]])
 
     def register(self, executor: AnyExecutor) -> None:
         """
@@ -211,12 +212,17 @@ class Registry:
             raise ConflictingExecutorsError("; ".join([*found, *unknown]))
 
     def resolution(self) -> Resolution:
-        """Reduce the registry to what resolving needs; kept until something changes, the executors' types included."""
-        declared = tuple(executor.task_types for _, executor in self._usable())
-        if self._resolution is None or declared != self._declared:
-            self._declared = declared
-            self._resolution = self._reduced()
-        return self._resolution
+        """
+        Reduce the registry to what resolving needs; kept until something changes, the executors' types included.
+
+        Asked for several times for every task.
+        """
+        known = self._resolution
+        if known is None or [executor.task_types for executor in self._reduced_of] != self._declared:
+            self._reduced_of = [executor for _, executor in self._usable()]
+            self._declared = [executor.task_types for executor in self._reduced_of]
+            known = self._resolution = self._reduced()
+        return known
 
     def _reduced(self) -> Resolution:
         by_type: dict[str, list[str]] = {}

@@ -88,7 +88,7 @@ def plan_options(request: SubmitRequest, template: TaskTemplate, chosen: Chosen)
         },
         executor=request.executor,
         input_uri=chosen.input_uri,
-        outputs=declared_outputs(template),
+        outputs=template.declared_outputs,
         output_base=chosen.output_base,
         labels=request.labels,
         annotations=request.annotations,
@@ -104,18 +104,6 @@ def plan_options(request: SubmitRequest, template: TaskTemplate, chosen: Chosen)
         origin=request.origin,
         depth=chosen.depth,
     )
-
-
-def declared_outputs(template: TaskTemplate) -> bytes:
-    """Serialize the declared outputs as a v1 VariableMap; empty when there are none."""
-    if not template.interface.outputs:
-        return b""
-    from flyteidl.core.interface_pb2 import Variable, VariableMap
-
-    variables = {
-        name: Variable(type=variable.type, description="") for name, variable in template.interface.outputs.items()
-    }
-    return bytes(VariableMap(variables=variables).SerializeToString(deterministic=True))
 
 
 def _max_attempts(request: SubmitRequest, template: TaskTemplate) -> int:

@@ -106,6 +106,17 @@ class TaskTemplate:
         return decode.interface(self.message.interface, self._flyte2.interface if self._flyte2 else None)
 
     @cached_property
+    def declared_outputs(self) -> bytes:
+        """The declared outputs as a serialized v1 VariableMap, without descriptions; empty when there are none."""
+        if not self.interface.outputs:
+            return b""
+        from flyteidl.core.interface_pb2 import Variable, VariableMap
+
+        outputs = self.interface.outputs.items()
+        variables = {name: Variable(type=variable.type, description="") for name, variable in outputs}
+        return bytes(VariableMap(variables=variables).SerializeToString(deterministic=True))
+
+    @cached_property
     def target(self) -> TargetKind:
         """What the template runs: exactly one of container, k8s_pod and sql is set, or none."""
         return decode.target_kind(self.message)

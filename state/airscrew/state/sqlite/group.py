@@ -212,6 +212,10 @@ class Request(ABC, Generic[AnswerT]):
         except (LeaseOverError, TooLargeError) as error:
             self._outcome = error
 
+    def looks_up(self) -> Sequence[str]:
+        """Name the keys that it will look up, as far as that is known."""
+        return ()
+
     @abstractmethod
     def carry_out(self, group: Group) -> AnswerT:
         """Do it upon the group and return the answer, for when the group is written."""
@@ -242,6 +246,11 @@ class Transaction(Request[TxnResult]):
         super().__init__(future)
         self._compares = compares
         self._operations = operations
+
+    @override
+    def looks_up(self) -> Sequence[str]:
+        named = [compare.key for compare in self._compares]
+        return named + [operation.key for operation in self._operations if not isinstance(operation, DeleteRange)]
 
     @override
     def carry_out(self, group: Group) -> TxnResult:

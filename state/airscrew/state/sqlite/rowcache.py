@@ -49,12 +49,13 @@ class RowCache:
 
     def update(self, rows: dict[str, Row | None]) -> None:
         """Take over what a group wrote and deleted."""
+        put = self.put
         for key, row in rows.items():
-            if row is None:
+            if row is not None:
+                put(key, row)
+            else:
                 self._young.pop(key, None)
                 self._old.pop(key, None)
-            else:
-                self.put(key, row)
 
     def clear(self) -> None:
         """Forget all."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import TypeVar, final
 
 from typing_extensions import override
@@ -31,6 +32,8 @@ from airscrew.state.store import Event, TxnResult
 
 GROUP_ROWS = 128
 """A group takes no more requests once it writes so many rows: judging must not hold the loop for long."""
+
+_WORTH_ONE_STATEMENT = 4
 
 AnswerT = TypeVar("AnswerT")
 AnyRequest = Request[TxnResult] | Request[int] | Request[None]
@@ -162,8 +165,10 @@ class Writer:
         if self._reader is None:
             self._reopen(partial(self._retried, self._take_queue()))
             return
-        group = Group(self.feed.revision, _Lookup(self.cache, self._database), self.book)
+        lookup = _Lookup(self.cache, self._database)
+        group = Group(self.feed.revision, lookup, self.book)
         try:
+            lookup.look_ahead(key for request in islice(self._queue, GROUP_ROWS) for key in request.looks_up())
             self._judge(group)
         except sqlite3.Error as error:
             self._finish(group, self._translate(error))
@@ -358,19 +363,36 @@ class Writer:
 
 @final
 class _Lookup(Lookup):
-    """What is on the disk: from memory, else by the writer's own connection, whose pages stay warm."""
+    """
+    What is on the disk: from memory, else by the writer's own connection, whose pages stay warm.
 
-    __slots__ = ("_cache", "_reader")
+    Made for one group: nothing is written while it is judged, so that what was found once is not looked up again.
+    """
+
+    __slots__ = ("_cache", "_found", "_reader")
 
     def __init__(self, rows: RowCache, database: Database) -> None:
         assert database.judge is not None, "groups are judged while the file is open"
         self._cache = rows
+        self._found: dict[str, Row | None] = {}
         self._reader = database.judge
+
+    def look_ahead(self, keys: Iterable[str]) -> None:
+        """Look up at once what a group will ask for."""
+        cache = self._cache
+        missing = [key for key in keys if cache.get(key) is None]
+        if len(missing) >= _WORTH_ONE_STATEMENT:
+            self._found = dict.fromkeys(missing)
+            self._found.update(self._reader.rows(missing))
 
     @override
     def row(self, key: str) -> Row | None:
         row = self._cache.get(key)
-        return row if row is not None else self._reader.row(key)
+        if row is not None:
+            return row
+        if key not in self._found:
+            self._found[key] = self._reader.row(key)
+        return self._found[key]
 
     @override
     def span(self, start: str, end: str) -> Sequence[Place]:

@@ -7,7 +7,7 @@ reads as the list of calls that an engine would make.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -41,7 +41,7 @@ def options(**changes: object) -> Options:
 
 def told(phase: Phase, **changes: object) -> Told:
     made = Told(phase=phase, info=TaskInfo(), state=msgspec.Raw(b"{}"), state_version=1, executor="fake")
-    return replace(made, **changes)
+    return msgspec.structs.replace(made, **changes)
 
 
 def failed(kind: ErrorKind = ErrorKind.USER, *, retryable: bool = True, **changes: object) -> Told:

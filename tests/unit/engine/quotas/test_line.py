@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airscrew.engine.quotas.line import Line, Waiting, order_of
@@ -70,6 +71,10 @@ class TestProperties:
         assert list(line.admitted(free)) == by_the_rules(line, free)
 
     @given(waiters, used)
+    @example(
+        [(("p",), 1, 0, 1), (("p",), 2, 0, 0), (("p", "p/n=a"), 2, 0, 0), (("p", "p/n=a"), 3, 1, 0)],
+        dict.fromkeys(LIMITS, 0) | {"p": 1},
+    )
     def test_those_who_go_fit_and_overtake_nobody_in_a_scope_that_he_lacks(
         self, given: list[tuple[tuple[str, ...], int, int, int]], used: dict[str, int]
     ) -> None:
@@ -80,17 +85,26 @@ class TestProperties:
         for scope, limit in LIMITS.items():
             taken = sum(one.units for one in going if scope in one.scopes)
             assert taken == 0 or used[scope] + taken <= limit
-        for left in [one for one in line if one not in going]:
-            before = [one for one in going if one.order < left.order]
+        closed, kept, seen = set[str](), Counter[str](), set[tuple[str, ...]]()
+        for left in sorted((one for one in line if one not in going), key=lambda one: one.order):
             behind = [one for one in going if one.order > left.order]
-            pool, *shares = left.scopes
-            room = {
-                scope: LIMITS[scope] - used[scope] - sum(one.units for one in before if scope in one.scopes)
-                for scope in left.scopes
-            }
-            lacking = [share for share in shares if room[share] < left.units] or [pool] * (room[pool] < left.units)
-            assert not any(set(lacking) & set(one.scopes) for one in behind), f"{left} was overtaken"
             assert not any(one.scopes == left.scopes for one in behind), f"{left} was overtaken by his like"
+            if left.scopes in seen:
+                continue  # he waits for the first of his like, who keeps for himself what there is
+            seen.add(left.scopes)
+            taken = Counter[str](kept)
+            for one in going:
+                taken.update({scope: one.units for scope in one.scopes if one.order < left.order})
+            fits = {scope: LIMITS[scope] - used[scope] - taken[scope] >= left.units for scope in left.scopes}
+            pool, *shares = left.scopes
+            # A share that one before him closed is what he lacks, and not the pool.
+            lacking = [share for share in shares if share in closed or not fits[share]]
+            closed.update(lacking)
+            if lacking:
+                kept.update({share: left.units for share in shares if share not in lacking})
+            elif not fits[pool]:
+                lacking = [pool]
+            assert not any(set(lacking) & set(one.scopes) for one in behind), f"{left} was overtaken"
 
     @given(waiters, st.lists(st.integers(0, 11)), used)
     def test_a_line_that_some_have_left_is_as_if_they_had_never_stood_there(

@@ -89,6 +89,7 @@ async def _serve(app: App, settings: EngineSettings, *, until_idle: bool) -> Non
     from airscrew.engine.cli.exits import leaf
     from airscrew.engine.cli.follow import signals
     from airscrew.engine.cli.log import announce, show_log
+    from airscrew.engine.collector import look_seldom
     from airscrew.state.beside import running_beside
 
     show_log(settings.log)
@@ -106,6 +107,7 @@ async def _serve(app: App, settings: EngineSettings, *, until_idle: bool) -> Non
         if port is not None:
             instruments.looks.append(partial(_certificate, port[1]))
             where |= await _listen(api, *port, settings, stack)
+        look_seldom()
         instruments.vitals.has_begun = True
         token = f" (token: {where['token_file']})" if "token_file" in where else ""
         text = " and ".join(where[place] for place in ("socket", "listen") if place in where)
