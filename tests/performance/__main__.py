@@ -3,6 +3,7 @@ Measures the engine on this machine, and makes ``docs/performance.md`` of what i
 
     python -m tests.performance                    every run, then the page
     python -m tests.performance pods inflight      these alone
+    python -m tests.performance soak               an hour
     python -m tests.performance --small            see that they work; the page stays as it is
     python -m tests.performance --page             the page alone, from the files in build/performance
 """
@@ -23,7 +24,9 @@ def main() -> int:
     """Do what was asked."""
     names = [run.name for run in RUNS]
     parser = argparse.ArgumentParser(prog="python -m tests.performance")
-    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"of {', '.join(names)}; all when none is given")
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help=f"of {', '.join(names)}; all but those of an hour when none is given"
+    )
     parser.add_argument("--small", action="store_true", help="little of everything, to see that it works")
     parser.add_argument("--page", action="store_true", help="measure nothing")
     asked = parser.parse_args()
@@ -31,7 +34,7 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no run {', '.join(sorted(unknown))}: use {', '.join(names)}")
     if not asked.page:
-        run_all(asked.runs or names, small=asked.small)
+        run_all(asked.runs or [run.name for run in RUNS if not run.is_long], small=asked.small)
     if not asked.small:
         write(result for path in sorted(FOLDER.glob("*.json")) if not (result := read_file(path)).small)
         print(PAGE.relative_to(ROOT))

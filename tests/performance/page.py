@@ -46,6 +46,7 @@ with more than {busy:.0%} of its cores at work are shown, and not judged.
 
     make performance                          # everything, on an idle machine; half an hour
     python -m tests.performance pods          # one run
+    python -m tests.performance soak          # an hour of tasks, with restarts
     python -m tests.performance --small       # see that it works, in a minute; the page stays
 
 The runs write `build/performance/*.json` and, unless they are small, this page. One measurement alone is

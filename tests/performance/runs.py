@@ -116,15 +116,19 @@ class Measured:
         prepare: Starts what it needs and says by which options that is reached.
         bars: What its figures are to be.
         join: Makes one set of figures of those of the commands.
+        own: Measures by itself, instead of commands: in a place, and whether it is only to see that it works.
+        is_long: Whether it is done only when it is asked for by its name.
     """
 
     name: str
     what: str
-    commands: Sequence[Options]
-    small: Sequence[Options]
+    commands: Sequence[Options] = ()
+    small: Sequence[Options] = ()
     prepare: Prepare = nothing
     bars: Mapping[str, Bar] = field(default_factory=dict[str, Bar])
     join: Callable[[Sequence[Figures]], Figures] = lambda found: found[0]
+    own: Callable[[Place, bool], Figures] | None = None
+    is_long: bool = False
 
 
 def by_size(found: Sequence[Figures]) -> Figures:
@@ -135,6 +139,15 @@ def by_size(found: Sequence[Figures]) -> Figures:
     medians = {size: median(values) for size, values in sorted(sizes.items())}
     joined: dict[str, object] = {f"cpu_ms_per_task_at_{size}": round(value, 4) for size, value in medians.items()}
     return joined | {"largest_by_smallest": round(max(medians.values()) / min(medians.values()), 3)}
+
+
+def soaked(place: Place, small: bool) -> Figures:
+    """Have an engine work for an hour, or for half a minute."""
+    from tests.performance.soak import Plan, soak
+
+    hour = Plan(tasks=1_000_000, seconds=3600, lives=4, settle=300, look=20)
+    moment = Plan(tasks=600, seconds=12, lives=2, settle=1, look=0.5)
+    return soak(place.folder, moment if small else hour, lambda line: print(f"  {line}", flush=True))
 
 
 def number(value: object) -> float:
@@ -203,6 +216,20 @@ RUNS = (
         commands=[("overhead", "--repeat", "5")],
         small=[("overhead", "--repeat", "1")],
     ),
+    Measured(
+        name="soak",
+        what="`airscrew serve` for an hour: 1 000 000 tasks through its socket, three restarts, one of them by SIGKILL",
+        own=soaked,
+        is_long=True,
+        bars={
+            "wrong_outputs": Bar(most=0),
+            "unfinished": Bar(most=0),
+            "rss_mb_growth": Bar(most=1.1),
+            "threads_growth": Bar(most=1.1),
+            "files_growth": Bar(most=1.1),
+            "store_mb_growth": Bar(most=1.2),
+        },
+    ),
 )
 
 
@@ -236,6 +263,9 @@ def measure(run: Measured, folder: Path, *, small: bool) -> dict[str, object]:
             own = folder / run.name / str(place_number)
             own.mkdir(parents=True)
             found.append(bench(*command, *run.prepare(Place(folder=own, stack=stack))))
+    if run.own is not None:
+        with ExitStack() as stack:
+            found.append(run.own(Place(folder=folder / run.name, stack=stack), small))
     return {
         "name": run.name,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.performance import page
 from tests.performance.runs import RUNS, Bar, by_size
+from tests.performance.soak import Look, Plan, growth, soak
 
 SQLITE = RUNS[0]
 
@@ -68,3 +69,22 @@ def test_the_sizes_are_compared_by_their_medians() -> None:
 def test_a_bar_is_met_from_its_own_side() -> None:
     assert [Bar(least=2).is_met(value) for value in (1, 2, 3)] == [False, True, True]
     assert [Bar(most=2).is_met(value) for value in (1, 2, 3)] == [True, True, False]
+
+
+def test_growth_is_the_second_half_of_a_life_over_its_first_once_it_has_settled() -> None:
+    lives = [
+        [
+            Look(age=age, held={"rss_mb": value})
+            for age, value in ((1, 900.0), (5, 100.0), (6, 90.0), (7, 120.0), (8, 80))
+        ],
+        [Look(age=age, held={"rss_mb": value}) for age, value in ((5, 50.0), (6, 40.0))],
+    ]
+
+    assert growth(lives, settle=5) == {"rss_mb_growth": 1.2, "rss_mb_most": 120.0}
+
+
+def test_a_short_soak_loses_nothing_over_a_restart(tmp_path: Path) -> None:
+    figures = soak(tmp_path, Plan(tasks=200, seconds=5, lives=2, settle=1, look=0.5))
+
+    assert (figures["tasks"], figures["restarts"], figures["outputs_read_back"]) == (200, 1, 10)
+    assert (figures["wrong_outputs"], figures["unfinished"]) == (0, 0)

@@ -22,6 +22,7 @@ class FaultyStore:
         before_txn: Called before each transaction with its operations; may write by itself (``inner``).
         txns: How many transactions were tried.
         fail_ranges: So many of the next ranges raise ``StoreUnavailableError``.
+        page_limit: How many keys a page has at most.
     """
 
     def __init__(self, inner: MemoryStore | None = None) -> None:
@@ -31,6 +32,7 @@ class FaultyStore:
         self.before_txn: Callable[[Sequence[Operation]], object] | None = None
         self.txns = 0
         self.fail_ranges = 0
+        self.page_limit = 1000
 
     async def get(self, key: str) -> KeyValue | None:
         self._check()
@@ -41,7 +43,7 @@ class FaultyStore:
         if self.fail_ranges:
             self.fail_ranges -= 1
             raise StoreUnavailableError("no answer")
-        return await self.inner.range(start, end, limit=limit)
+        return await self.inner.range(start, end, limit=min(limit, self.page_limit))
 
     async def txn(self, compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:
         self._check()

@@ -67,6 +67,9 @@ log = logging.getLogger("airscrew.manager")
 
 ANCHOR_SECONDS = 60.0
 RETENTION_SECONDS = 3600.0
+RETENTION_LEAST_SECONDS = 60.0
+"""What is kept for minutes only is looked for more often than once an hour, and no more often than this."""
+
 SOCKET_SECONDS = 0.2
 PROCESS_EXECUTOR = "process"
 POD_EXECUTOR = "pod"
@@ -353,15 +356,16 @@ async def _keep_anchor(core: Core, store: Store) -> None:
 
 
 async def _keep_retention(core: Core, settings: EngineSettings) -> None:
-    """Prune now if nobody did for an hour: a home that only short runs use is kept small too."""
+    """Prune now if nobody did for a while: a home that only short runs use is kept small too."""
     age, stamp = settings.retention.finished_age, settings.home_path / "pruned"
+    pause = min(max(age / 4, RETENTION_LEAST_SECONDS), RETENTION_SECONDS)
     while age > 0:
-        is_due = not stamp.exists() or not 0 <= time.time() - stamp.stat().st_mtime < RETENTION_SECONDS
+        is_due = not stamp.exists() or not 0 <= time.time() - stamp.stat().st_mtime < pause
         if is_due and core.leadership.is_held:
             with suppress(StoreError):
-                await core.api.prune(older_than_seconds=age, keep=settings.retention.keep)
+                await core.api.pruner.collect(ended_before=core.clock.now() - age, keep=settings.retention.keep)
                 stamp.touch()
-        await asyncio.sleep(RETENTION_SECONDS)
+        await asyncio.sleep(pause)
 
 
 @dataclass(slots=True)

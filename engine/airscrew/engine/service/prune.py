@@ -2,22 +2,44 @@
 Forgetting what is over: records, then what nobody refers to any more.
 
 An execution goes in one transaction, with its name and its requests, and only when nothing of it may still lie
-outside. A template goes when
-no execution refers to it, and only at the epoch that was read before the references were listed: a submission in
-between bumps the epoch, and the template stays.
+outside; others go with it, unless one of them has changed. However many are over, a page of them is in memory at
+once. A template goes when no execution refers to it, and only at the epoch that was read before the references were
+listed: a submission in between bumps the epoch, and the template stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
+from typing import NamedTuple, TypeVar
 
 from airscrew.engine.machine import open_entries
 from airscrew.engine.service.reader import Found, Reader
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
+from airscrew.state.errors import TooLargeError
 from airscrew.state.records import Record, RecordError, Stage, decode_options, decode_record
-from airscrew.state.store import Compare, Delete, DeleteRange, Operation, Store, prefix_end
+from airscrew.state.store import Compare, Delete, DeleteRange, KeyValue, Operation, Store, prefix_end
+
+T = TypeVar("T")
+
+TOGETHER = 25
+"""So many executions go in one transaction: four operations each, of the 128 that a store takes."""
+
+
+class _Over(NamedTuple):
+    """An execution that is over: when it ended, its record's key, the record and its revision."""
+
+    ended_at: float
+    key: str
+    record: Record
+    revision: int
+
+    @property
+    def place(self) -> tuple[float, str]:
+        """Where it stands among all."""
+        return self.ended_at, self.key
 
 
 @dataclass(slots=True)
@@ -42,33 +64,61 @@ class Pruner:
         Returns:
             The names of those deleted, or with ``dry_run`` of those that would be, the oldest first.
         """
-        over = sorted(await self._over(), key=lambda found: found.record.ended_at)
-        if keep:
-            over = over[:-keep]
-        chosen = [found for found in over if found.record.ended_at < ended_before]
-        names = [str(found.execution) for found in chosen if dry_run or await self._delete(found)]
-        if names and not dry_run:
-            await self._delete_templates()
-        return names
+        gone: list[tuple[float, str]] = []
 
-    async def _over(self) -> list[Found]:
-        start, over = keys.RECORDS, list[Found]()
+        def note(found: Found) -> None:
+            gone.append((found.record.ended_at, str(found.execution)))
+
+        await self._go_through(ended_before, keep, note, dry_run=dry_run)
+        return [name for _, name in sorted(gone)]
+
+    async def collect(self, *, ended_before: float, keep: int) -> int:
+        """Do the same, and return only how many were deleted: no more than a page of them is in memory at once."""
+        gone = 0
+
+        def count(_found: Found) -> None:
+            nonlocal gone
+            gone += 1
+
+        await self._go_through(ended_before, keep, count, dry_run=False)
+        return gone
+
+    async def _go_through(
+        self, ended_before: float, keep: int, tell: Callable[[Found], None], *, dry_run: bool
+    ) -> None:
+        """Delete page by page, and tell of each that is gone."""
+        first_kept = await self._first_kept(keep) if keep else None
+        some = False
+        async for page in self._pages():
+            over = [
+                one for one in _over(page) if one[0] < ended_before and (first_kept is None or one[:2] < first_kept)
+            ]
+            chosen = [found for one in over if (found := await self._found(one)) is not None]
+            for found in chosen if dry_run else await self._delete(chosen):
+                some = True
+                tell(found)
+        if some and not dry_run:
+            await self._delete_templates()
+
+    async def _first_kept(self, keep: int) -> tuple[float, str]:
+        """Find the first of those that ended last and are kept."""
+        kept: list[tuple[float, str]] = []
+        async for page in self._pages():
+            kept = nlargest(keep, [*kept, *(one.place for one in _over(page))])
+        return kept[-1] if len(kept) == keep else (0.0, "")
+
+    async def _pages(self) -> AsyncIterator[Sequence[KeyValue]]:
+        start = keys.RECORDS
         while True:
             page = await self.store.range(start, prefix_end(keys.RECORDS))
-            for item in page.items:
-                try:
-                    record = decode_record(item.value)
-                except RecordError:
-                    continue
-                if record.stage is Stage.DONE:
-                    found = await self._found(keys.execution_of(item.key), record, item.mod_revision)
-                    over += [] if found is None else [found]
+            yield page.items
             if not page.more:
-                return over
+                return
             start = page.next_start
 
-    async def _found(self, execution: ExecutionId, record: Record, revision: int) -> Found | None:
+    async def _found(self, one: _Over) -> Found | None:
         """Read the rest of an execution that is over; None when it has to stay."""
+        execution, record = keys.execution_of(one.key), one.record
         spec = await self.store.get(keys.spec_key(execution))
         if spec is None:
             return None
@@ -79,7 +129,7 @@ class Pruner:
         may_be_outside = bool(open_entries(record, options, str(execution)))
         if may_be_outside or (options.parent and await self._is_at_work(options.parent)):
             return None
-        return Found(execution, options, record, revision)
+        return Found(execution, options, record, one.revision)
 
     async def _is_at_work(self, parent: str) -> bool:
         """Tell whether a parent may still ask for its children: one that is gone would be made again."""
@@ -91,19 +141,38 @@ class Pruner:
         except RecordError:
             return True
 
-    async def _delete(self, found: Found) -> bool:
-        execution = found.execution
-        record, requests = keys.record_key(execution), keys.request_prefix(execution)
-        children = keys.child_prefix(execution)
-        operations: list[Operation] = [
-            Delete(record),
-            Delete(keys.spec_key(execution)),
-            DeleteRange(requests, prefix_end(requests)),
-            DeleteRange(children, prefix_end(children)),
-        ]
-        await self.delete_files(found)
-        result = await self.store.txn([Compare(record, found.revision)], operations)
-        return result.succeeded
+    async def _delete(self, chosen: Sequence[Found]) -> list[Found]:
+        """Delete executions, many in one transaction; returns those that are gone."""
+        gone: list[Found] = []
+        for some in batched(chosen, TOGETHER):
+            for found in some:
+                await self.delete_files(found)
+            if await self._delete_together(some):
+                gone += some
+            else:  # one of them has changed meanwhile, and stays
+                gone += [found for found in some if await self._delete_together([found])]
+        return gone
+
+    async def _delete_together(self, some: Sequence[Found]) -> bool:
+        compares: list[Compare] = []
+        operations: list[Operation] = []
+        for found in some:
+            execution = found.execution
+            record, requests = keys.record_key(execution), keys.request_prefix(execution)
+            children = keys.child_prefix(execution)
+            compares.append(Compare(record, found.revision))
+            operations += (
+                Delete(record),
+                Delete(keys.spec_key(execution)),
+                DeleteRange(requests, prefix_end(requests)),
+                DeleteRange(children, prefix_end(children)),
+            )
+        try:
+            return (await self.store.txn(compares, operations)).succeeded
+        except TooLargeError:  # ten thousand children of one, and others beside it
+            if len(some) == 1:
+                raise
+            return False
 
     async def _delete_templates(self) -> None:
         epochs: dict[str, int] = {}
@@ -139,3 +208,20 @@ class Pruner:
             if not page.more:
                 return
             start = page.next_start
+
+
+def _over(page: Sequence[KeyValue]) -> Iterator[_Over]:
+    """Read those records of a page that are over; one that cannot be read is left alone."""
+    for item in page:
+        try:
+            record = decode_record(item.value)
+        except RecordError:
+            continue
+        if record.stage is Stage.DONE:
+            yield _Over(record.ended_at, item.key, record, item.mod_revision)
+
+
+def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Part a sequence into pieces of at most so many."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -137,3 +137,35 @@ class TestDeletion:
 
         assert await office.api.prune(older_than_seconds=0.0) == []
         assert len(await office.below(keys.SPECS)) == 1
+
+    async def test_those_beside_one_that_changes_meanwhile_go(self) -> None:
+        office = Office()
+        await over(office, "a", "b", "c")
+
+        async def change(operations: object) -> None:
+            office.store.before_txn = None
+            await office.set("b", reason="changed")
+
+        office.store.before_txn = change
+
+        assert await office.api.prune(older_than_seconds=0.0) == ["default/a", "default/c"]
+
+    async def test_many_go_in_a_few_transactions(self) -> None:
+        office = Office()
+        await over(office, *(f"n{number}" for number in range(60)))
+        before = (await office.store.status()).revision
+
+        gone = await office.api.pruner.collect(ended_before=office.clock.now(), keep=0)
+
+        assert gone == 60
+        assert await office.below(keys.RECORDS) == await office.below(keys.SPECS) == []
+        assert (await office.store.status()).revision - before == 4  # three, and one for their template
+
+    async def test_who_ended_last_is_kept_over_many_pages(self) -> None:
+        office = Office()
+        await over(office, *(f"n{number}" for number in range(30)))
+        office.store.page_limit = 7
+
+        gone = await office.api.prune(older_than_seconds=0.0, keep=11)
+
+        assert gone == [f"default/n{number}" for number in range(19)]
