@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,11 +103,12 @@ class Soak:
         self.tally = Tally()
         self.serving = asyncio.Event()
         self.client: EngineClient | None = None
+        self.clients = AsyncExitStack()  # each stays open to the end: calls may hang on it while its engine is killed
 
     async def run(self) -> dict[str, object]:
         began = time.monotonic()
         numbers = iter(range(self.plan.tasks))
-        async with asyncio.TaskGroup() as group:
+        async with self.clients, asyncio.TaskGroup() as group:
             submitters = [group.create_task(self._submit(numbers, began)) for _ in range(SUBMITTERS)]
             lives = group.create_task(self._live(began))
             for submitter in submitters:
@@ -215,13 +216,12 @@ class Soak:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(TRIES_PAUSE)
-        self.client = client
+        self.client = await self.clients.enter_async_context(client)
         self.serving.set()
         try:
             yield
         finally:
             self.serving.clear()
-            await client.close()
 
     async def _look(self, pid: int, until: float | None) -> None:
         """Look at an engine again and again until its end."""
@@ -267,9 +267,8 @@ def growth(lives: Iterable[Iterable[Look]], settle: float) -> dict[str, object]:
             most[name] = max(most.get(name, 0.0), first, second)
             if first:
                 worst[name] = max(worst.get(name, 0.0), second / first)
-    return {f"{name}_growth": round(value, 3) for name, value in worst.items()} | {
-        f"{name}_most": round(value, 1) for name, value in most.items()
-    }
+    figures: dict[str, object] = {f"{name}_growth": round(value, 3) for name, value in worst.items()}
+    return figures | {f"{name}_most": round(value, 1) for name, value in most.items()}
 
 
 def held_by(pid: int, home: Path) -> dict[str, float]:
