@@ -64,8 +64,14 @@ if TYPE_CHECKING:
     from airscrew.state.store import LeaseStore, Store
 
 log = logging.getLogger("airscrew.manager")
+progress = logging.getLogger("airscrew.progress")
+progress.setLevel(logging.INFO)  # an operator who waits is told, whatever the log's level is
 
 ANCHOR_SECONDS = 60.0
+PROGRESS_SECONDS = 2.0
+TAKEN_UP_SHARE = 0.01
+"""So few of what was found at the start are told from what has come since no more."""
+
 RETENTION_SECONDS = 3600.0
 RETENTION_LEAST_SECONDS = 60.0
 """What is kept for minutes only is looked for more often than once an hour, and no more often than this."""
@@ -331,6 +337,7 @@ async def _beside(core: Core, store: Store, settings: EngineSettings, socket: _S
         tasks = [
             group.create_task(_keep_anchor(core, store), name="anchor"),
             group.create_task(_keep_retention(core, settings), name="retention"),
+            group.create_task(_tell_what_is_left(core), name="progress"),
         ]
         if socket is not None:
             group.create_task(socket.serve(core, settings), name="socket")
@@ -342,6 +349,17 @@ async def _beside(core: Core, store: Store, settings: EngineSettings, socket: _S
                 socket.stop.set()
             for task in tasks:
                 task.cancel()
+
+
+async def _tell_what_is_left(core: Core) -> None:
+    """Say now and then how many of those that were found unfinished still wait for their first turn."""
+    found = core.controller.ready
+    while True:
+        await asyncio.sleep(PROGRESS_SECONDS)
+        left = core.controller.ready
+        if left <= found * TAKEN_UP_SHARE:
+            return
+        progress.info("taking up what is unfinished", extra={"left": left, "of": found})
 
 
 async def _keep_anchor(core: Core, store: Store) -> None:

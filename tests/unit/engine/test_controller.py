@@ -42,6 +42,22 @@ class TestCadence:
         assert abs(rig.executor.count("check_task_status") - 360) <= 1
         assert rig.executor.count("start_task") == 1
 
+    async def test_checks_that_find_a_job_as_it_was_write_nothing(self) -> None:
+        rig = Rig()
+        await rig.submit()
+        same = [TaskStatus.running(Count(checks=1))] * 300
+        rig.executor.will("check_task_status", *same)
+
+        async with rig.engine():
+            await elapse(100)
+            written = rig.store.txns
+            await elapse(2800)
+            checks, again = rig.executor.count("check_task_status"), rig.store.txns
+            await elapse(200)
+
+        assert (checks, again) == (290, written)
+        assert rig.store.txns > written  # another state is kept, whether or not the phase moved
+
     async def test_no_gap_between_checks_is_longer_than_the_interval(self) -> None:
         rig = Rig()
         await rig.submit()

@@ -120,7 +120,7 @@ class ExecutionView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         output_prefix: Where deck, error document and saved log of the last attempt lie.
         deck_uri: Its deck, if it made one.
         quarantined: Why the engine no longer asks about it; empty in the normal case.
-        next_try_at: When the engine looks at it next, Unix seconds; 0 when it is over.
+        next_try_at: When the engine was to look at it next as of its last change, Unix seconds; 0 when it is over.
         cache_status: ``hit``, ``populated``, ``miss``, ``skipped``, ``disabled`` or empty.
         labels: As submitted.
         parent: The execution that it is part of.

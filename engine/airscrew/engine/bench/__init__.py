@@ -1,7 +1,7 @@
 """
 Measurements of the engine on the machine that it is on.
 
-``engine``, ``inflight``, ``startup``, ``overhead``, ``pods`` and ``pod_events`` each have
+``engine``, ``inflight``, ``reopen``, ``startup``, ``overhead``, ``pods`` and ``pod_events`` each have
 ``async def measure(options) -> dict``, whose keys are the figures that ``airscrew bench`` prints. Nothing here MUST be
 imported by any other command. What a measurement needs of a plugin it finds by the entry-point group
 ``airscrew.benchmarks``: the engine knows none.
@@ -43,6 +43,7 @@ class BenchOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tasks: How many tasks.
+        finished: How many that are over lie in the store beside them, for ``reopen``.
         store: ``memory`` or ``sqlite:PATH``; empty for a new sqlite file in ``directory``.
         repeat: How often, for ``startup``, ``overhead`` and ``pods``.
         directory: A folder for files, made for the run and removed after it.
@@ -51,6 +52,7 @@ class BenchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     tasks: int = 1000
+    finished: int = 0
     store: str = ""
     repeat: int = 5
     directory: str = ""

@@ -26,7 +26,7 @@ async def measure(options: BenchOptions) -> dict[str, object]:
     async with bench_engine(options) as (core, store):
         before = rss_mb()
         started, used = now(), cpu_seconds()
-        await _start(core, options.tasks)
+        await start_sleeps(core, options.tasks)
         elapsed, used = now() - started, cpu_seconds() - used
         lag = Lag()
         async with asyncio.TaskGroup() as group:
@@ -56,7 +56,7 @@ async def measure(options: BenchOptions) -> dict[str, object]:
     }
 
 
-async def _start(core: Core, tasks: int) -> None:
+async def start_sleeps(core: Core, tasks: int) -> None:
     """Start so many sleeps of an hour, and wait until every one runs."""
     from datetime import timedelta
 

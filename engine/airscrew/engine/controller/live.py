@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from airscrew.engine.machine import Fact, NeedsTold, first_record, phase_event, tidied
 from airscrew.idl.ids import AttemptKey, ExecutionId, attempt_key
 from airscrew.state.errors import ShardLostError
@@ -27,7 +29,7 @@ class Live:
         options: Its immutable part.
         installation: Part of every key.
         record: The record as it stands.
-        stored: The record as it is stored; None when there is none yet.
+        stored: The record as it is stored, but for when to look next; None when there is none yet.
         revision: The stored record's mod_revision; 0 when there is none yet.
         accepted: The revision at which it was accepted: its first record is written only while it is still there.
         facts: Learned since the last write.
@@ -85,6 +87,21 @@ class Live:
     def is_dirty(self) -> bool:
         """Whether something is to be written."""
         return self.record is not self.stored or bool(self.consumed)
+
+    def let_be(self) -> bool:
+        """
+        Write nothing where nothing is different but when to look next; True then.
+
+        Most looks find a job as it was. Whoever takes over looks at once: nobody reads that time from the store.
+        """
+        record, stored = self.record, self.stored
+        if stored is None or self.consumed or self.events:
+            return False
+        if msgspec.structs.replace(record, next_check=stored.next_check) != stored:
+            return False
+        self.stored = record
+        self.facts.clear()
+        return True
 
     def key_of(self, record: Record) -> AttemptKey:
         """Derive the key of a record's attempt."""

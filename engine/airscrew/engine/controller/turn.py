@@ -3,7 +3,8 @@ One turn with an execution: look, decide, carry out, write, until there is nothi
 
 Persist before effect: what a call hangs on is written before the call is made. A call that creates nothing outside
 may be made
-over steps that are not written yet, so that a task without an effect costs one write.
+over steps that are not written yet, so that a task without an effect costs one write. A look that finds everything as
+it was costs none.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class Turns:
                 continue
             rest = self._rest(live, view, action, attempt, calls)
             if rest is not None:
-                if live.is_dirty and not await self._write(live):
+                if live.is_dirty and not live.let_be() and not await self._write(live):
                     continue
                 if not isinstance(action, Wait):
                     return rest.until

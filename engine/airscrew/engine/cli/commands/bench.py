@@ -52,6 +52,17 @@ def inflight(app: App, tasks: int, store: str, output: str) -> None:
 
 
 @bench.command(cls=Command)
+@tasks_option
+@click.option("--finished", type=click.IntRange(min=0), default=10_000, show_default=True, help="How many are over.")
+@store_option
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def reopen(app: App, tasks: int, finished: int, store: str, output: str) -> None:
+    """How long an engine takes to have all that runs under control again, beside what is over."""
+    _measure(app, "reopen", output, tasks=tasks, finished=finished, store=store)
+
+
+@bench.command(cls=Command)
 @click.option("--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
 @output_option("table", "json", "yaml")
 @click.pass_obj
