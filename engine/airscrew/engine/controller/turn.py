@@ -242,7 +242,7 @@ class Turns:
         effectless = isinstance(call, CacheLookup | AskNeeds) or (
             isinstance(call, Start) and given.traits is not None and not given.traits.has_effect
         )
-        if live.is_dirty and not effectless:
+        if live.is_dirty and not effectless and not live.let_be():
             await self._write(live)
             return False
         live.check_kept()
