@@ -1,7 +1,7 @@
 """
 Slurm's commands played over the fake job service: for faults and virtual time that a real Slurm does not give.
 
-The words that it answers with are those of Slurm 22.05, as ``tests/integration/test_slurm.py`` meets them.
+The words that it answers with are those of Slurm 22.05, as ``tests/integration/slurm`` meets them.
 """
 
 from __future__ import annotations

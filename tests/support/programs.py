@@ -15,6 +15,12 @@ from pathlib import Path
 
 BEGIN_SECONDS = 10.0
 
+FAMILY = (
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "slave"),
+    *("sh", "-c", '"$@" & wait $!', "sh"),  # the first process of its kind, which buries the dead
+)
+"""What a command line begins with to end with all that it has begun, of which nothing can part: it takes root."""
+
 
 def die_with_us() -> Sequence[str]:
     """Return what a command line begins with, if ``setpriv`` is there: what is run ends when the tests are killed."""
@@ -30,18 +36,20 @@ class Program:
         command: What is run.
         log: Where its words go.
         variables: More of its environment.
+        is_family: Whether what it has begun ends with it, at once, daemons as well.
     """
 
     command: Sequence[str]
     log: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    is_family: bool = False
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*die_with_us(), *self.command],
+                [*die_with_us(), *(FAMILY if self.is_family else ()), *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -51,16 +59,15 @@ class Program:
         self._wait_until_it_would_die_with_us()
 
     def _wait_until_it_would_die_with_us(self) -> None:
-        """Who is killed before ``setpriv`` has done its work leaves the program behind."""
+        """Who is killed before ``setpriv`` has done its work, or ``unshare``, leaves the program behind."""
         assert self.process is not None
-        place, until = Path(f"/proc/{self.process.pid}/cmdline"), time.monotonic() + BEGIN_SECONDS
+        folder, until = Path(f"/proc/{self.process.pid}"), time.monotonic() + BEGIN_SECONDS
         while time.monotonic() < until:
             try:
-                name = place.read_bytes().partition(b"\0")[0]
+                if _name_of(folder) != "setpriv" and not (self.is_family and _is_childless(folder)):
+                    return
             except OSError:
                 return  # it has ended, or this is no Linux
-            if Path(os.fsdecode(name)).name != "setpriv":
-                return
             time.sleep(0.001)
 
     def stop(self, *, hard: bool = False) -> None:
@@ -68,7 +75,7 @@ class Program:
         process, self.process = self.process, None
         if process is None:
             return
-        process.send_signal(signal.SIGKILL if hard else signal.SIGTERM)
+        process.send_signal(signal.SIGKILL if hard or self.is_family else signal.SIGTERM)  # unshare minds no other
         try:
             process.wait(15)
         except subprocess.TimeoutExpired:
@@ -84,3 +91,13 @@ class Program:
         """Raise with its last words when it has ended by itself."""
         if self.has_ended:
             raise AssertionError(f"{Path(self.command[0]).name} ended: {self.log.read_text()[-3000:]}")
+
+
+def _name_of(folder: Path) -> str:
+    return Path(os.fsdecode((folder / "cmdline").read_bytes().partition(b"\0")[0])).name
+
+
+def _is_childless(folder: Path) -> bool:
+    """Tell whether ``unshare`` has nobody yet who would end with it."""
+    children = (folder / "task" / folder.name / "children").read_text().split()
+    return not any(_name_of(Path("/proc", child)) not in {"", "unshare"} for child in children)

@@ -1,7 +1,8 @@
 """
 A real Slurm on this machine alone: Debian's packages, a controller, one node and the accounting, all on loopback.
 
-Everything lies in one folder and is stopped by its own process: nothing of the machine's own Slurm is touched.
+Everything lies in one folder and is stopped by its own process: nothing of the machine's own Slurm is touched. The
+node's jobs part from it, as Slurm wants it, and yet end with it and so with the tests: they are a family of processes.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+from tests.support.cgroups import remove_cgroup
 from tests.support.debian import install
 from tests.support.programs import Program
 
@@ -36,11 +39,15 @@ AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/{task}
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=16
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
 ReturnToService=2
 MinJobAge={age}
+MessageTimeout=5
 KillWait=2
 SchedulerParameters=sched_interval=1,batch_sched_delay=0
 SchedulerTimeSlice=5
@@ -56,8 +63,16 @@ AccountingStoragePass={folder}/munge.socket
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
 MailProg=/bin/true
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={node} CPUs={cpus} RealMemory=512
-PartitionName=main Nodes=n1 Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:8
+NodeName={node_name} NodeHostname={host} NodeAddr=127.0.0.1 Port={node} CPUs={cpus} RealMemory=512
+PartitionName=main Nodes={node_name} Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:8
+PartitionName=modest Nodes={node_name} MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes={node_name} MaxTime=INFINITE State=UP PriorityTier=10
+"""
+
+CGROUP_CONF = """
+CgroupPlugin=cgroup/v1
+CgroupMountpoint=/sys/fs/cgroup
+ConstrainRAMSpace=yes
 """
 
 SLURMDBD_CONF = """
@@ -108,6 +123,16 @@ class Slurm:
         """What a command needs to find this cluster."""
         return {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
+    @property
+    def node_name(self) -> str:
+        """The node, and its control group: another cluster on this machine has another."""
+        return f"n{self.ports['node']}"
+
+    @property
+    def limits_memory(self) -> bool:
+        """Whether a job that uses more memory than it asked for is ended."""
+        return os.access("/sys/fs/cgroup/memory/cgroup.procs", os.W_OK)
+
     def run(self, *command: str) -> str:
         """Run one of Slurm's commands; returns what it prints."""
         done = subprocess.run(
@@ -116,6 +141,12 @@ class Slurm:
         if done.returncode:
             raise AssertionError(f"{' '.join(command)}: {done.stderr}")
         return done.stdout
+
+    def submit(self, text: str, *options: str) -> str:
+        """Make a job that is nobody's; returns its number."""
+        script = self.folder / "nobodys.sh"
+        script.write_text(f"#!/bin/sh\n{text}\n")
+        return self.run("sbatch", "--parsable", f"--chdir={self.folder}", *options, str(script)).strip()
 
     def jobs(self, key: str) -> list[tuple[str, str]]:
         """List id and state of all jobs that ever carried a name: the controller's word, else the accounting's."""
@@ -129,7 +160,10 @@ class Slurm:
         for name in ("state", "spool", "data"):
             (self.folder / name).mkdir()
         told = {**self.ports, "folder": self.folder, "host": socket.gethostname(), "cpus": os.cpu_count() or 1}
-        (self.folder / "slurm.conf").write_text(SLURM_CONF.format(**told, age=MIN_JOB_AGE))
+        task = "cgroup" if self.limits_memory else "none"
+        text = SLURM_CONF.format(**told, age=MIN_JOB_AGE, task=task, node_name=self.node_name)
+        (self.folder / "slurm.conf").write_text(text)
+        (self.folder / "cgroup.conf").write_text(CGROUP_CONF)
         accounting = self.folder / "slurmdbd.conf"
         accounting.write_text(SLURMDBD_CONF.format(**told))
         accounting.chmod(0o600)
@@ -139,7 +173,9 @@ class Slurm:
         self._wait(lambda: self._listens("accounting"), "the accounting")
         self.controller = self._begin("slurmctld", "-D", "-i", "-f", str(self.folder / "slurm.conf"))
         self._wait_for_controller()
-        self.node = self._begin("slurmd", "-D", "-N", "n1", "-f", str(self.folder / "slurm.conf"))
+        self.node = self._begin(
+            "slurmd", "-D", "-N", self.node_name, "-f", str(self.folder / "slurm.conf"), is_family=True
+        )
         self._wait(lambda: self._says("sinfo", "-h", "-o", "%T", told="idle"), "the node")
 
     def start_controller(self) -> None:
@@ -150,13 +186,14 @@ class Slurm:
     def revive_node(self) -> None:
         """Wait until the node is there again after it was declared down; it comes back by itself when it reports."""
         with suppress(AssertionError):
-            self.run("scontrol", "update", "NodeName=n1", "State=RESUME")
+            self.run("scontrol", "update", f"NodeName={self.node_name}", "State=RESUME")
         self._wait(lambda: self._says("sinfo", "-h", "-o", "%T", told="idle"), "the node")
 
     def stop(self) -> None:
         """End everything, last begun first, and what its jobs have left."""
         for program in reversed(self.programs):
             program.stop()
+        remove_cgroup(f"slurm_{self.node_name}")
 
     def _wait_for_controller(self) -> None:
         self._wait(lambda: self._says("scontrol", "ping", told="is UP"), "the controller")
@@ -189,8 +226,8 @@ class Slurm:
         )  # fmt: skip
         self._wait(lambda: self._listens("database"), "the database")
 
-    def _begin(self, *command: str) -> Program:
-        program = Program(command, self.folder / f"{command[0]}.out", self.environment)
+    def _begin(self, *command: str, is_family: bool = False) -> Program:
+        program = Program(command, self.folder / f"{command[0]}.out", self.environment, is_family)
         program.start()
         self.programs.append(program)
         return program
@@ -213,6 +250,20 @@ class Slurm:
                 program.check()
             assert time.monotonic() < until, f"{what} of Slurm did not come up: see {self.folder}"
             time.sleep(0.05)
+
+
+@contextmanager
+def running_slurm(folder: Path) -> Iterator[Slurm]:
+    """Run a cluster in a folder; the test fails where there can be none."""
+    missing = needed()
+    if missing:
+        pytest.fail(missing)
+    cluster = Slurm(folder)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 def needed() -> str:

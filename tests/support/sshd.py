@@ -10,11 +10,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from tests.support.debian import install
 from tests.support.programs import Program
 
@@ -122,6 +123,20 @@ class Sshd:
     def _listens(self) -> bool:
         with closing(socket.socket()) as tried:
             return tried.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@contextmanager
+def running_sshd(folder: Path, variables: Mapping[str, str]) -> Iterator[Sshd]:
+    """Run a server in a folder; the test fails where there can be none."""
+    missing = needed()
+    if missing:
+        pytest.fail(missing)
+    server = Sshd(folder, variables)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def needed() -> str:
