@@ -14,8 +14,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from tests.conformance.service_scenarios import ServiceScenarios
 from tests.support.fake_qubole import FakeQubole
 from tests.support.literal_maps import literals
 from tests.unit.plugins.qubole.qubole_kit import CONFIG, SECRETS, TOKEN, hive_task
@@ -28,7 +29,7 @@ from airscrew.engine.clock import LoopClock
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import Executor, Idempotent, StartDeclaration
 from airscrew.engine.testing.conformance import Job, NotApplicable, Scenarios
-from airscrew.engine.testing.job_service import FakeJobService, Fault
+from airscrew.engine.testing.job_service import FakeJobService
 from airscrew.idl.phase import Phase
 from airscrew.idl.template import make_template
 from airscrew.plugins.echo import EchoExecutor
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from flyteidl.core.literals_pb2 import LiteralMap
 
 FOREVER = 1_000_000.0
+KEYLESS = "a service without keys makes two jobs of a request that is delivered twice"
 
 
 class EchoScenarios(Scenarios):
@@ -140,7 +142,7 @@ class SyncScenarios(Scenarios):
 
 
 @dataclass
-class WebApiScenarios(Scenarios):
+class WebApiScenarios(ServiceScenarios):
     """Jobs of the fake service by a plugin of the WebAPI framework."""
 
     start: StartDeclaration = field(default_factory=Idempotent)
@@ -176,34 +178,8 @@ class WebApiScenarios(Scenarios):
         return Job(make_template("fake", custom={"refuse": True}))
 
     @override
-    async def live(self, key: str) -> int:
-        return self.service.live(key)
-
-    @override
-    async def created(self, key: str) -> int:
-        return self.service.created[key]
-
-    @override
-    async def delete_externally(self, key: str) -> None:
-        self.service.forget(key)
-
-    @override
-    def spoil_start(self, fault: Fault) -> None:
-        if fault is Fault.TWICE and not self.service.idempotent:
-            raise NotApplicable("a service without keys makes two jobs of a request that is delivered twice")
-        self.service.inject(fault, methods={"POST"})
-
-    @override
-    def spoil_reads(self, fault: Fault) -> None:
-        self.service.inject(fault, times=1_000_000, methods={"GET"})
-
-    @override
-    def heal(self) -> None:
-        self.service.heal()
-
-    @override
-    def calls(self) -> int:
-        return self.service.requests()
+    def why_not_twice(self) -> str:
+        return "" if self.service.idempotent else KEYLESS
 
     @override
     def allowed_calls_per_hour(self, jobs: int) -> int:
@@ -235,7 +211,7 @@ HTTP_SERVICE: dict[str, object] = {
 
 
 @dataclass
-class HttpJobScenarios(Scenarios):
+class HttpJobScenarios(ServiceScenarios):
     """Jobs of the fake job service, in process."""
 
     start: Mapping[str, object] | None = None
@@ -279,45 +255,16 @@ class HttpJobScenarios(Scenarios):
         return Job(make_template("http_job", custom={"service": "nowhere"}))
 
     @override
-    async def live(self, key: str) -> int:
-        return self.service.live(key)
-
-    @override
-    async def created(self, key: str) -> int:
-        return self.service.created[key]
-
-    @override
-    async def delete_externally(self, key: str) -> None:
-        self.service.forget(key)
-
-    @override
-    def spoil_start(self, fault: Fault) -> None:
-        if fault is Fault.TWICE and not self.idempotent:
-            raise NotApplicable("a service without keys makes two jobs of a request that is delivered twice")
-        self.service.inject(fault, methods={"POST"})
-
-    @override
-    def spoil_reads(self, fault: Fault) -> None:
-        self.service.inject(fault, times=1_000_000, methods={"GET"})
-
-    @override
-    def heal(self) -> None:
-        self.service.heal()
-
-    @override
-    def calls(self) -> int:
-        return self.service.requests()
-
-    @override
-    def allowed_calls_per_hour(self, jobs: int) -> int:
-        period, batch = 5, 50
-        return 3600 // period * -(-jobs // batch)
+    def why_not_twice(self) -> str:
+        return "" if self.idempotent else KEYLESS
 
 
 @dataclass
-class QuboleScenarios(Scenarios):
+class QuboleScenarios(ServiceScenarios):
     """Hive commands of a fake Qubole."""
 
+    period: ClassVar[int] = 9
+    batch: int = 1
     service: FakeQubole = field(init=False)
     config: Mapping[str, object] = field(default_factory=lambda: dict(CONFIG))
     secrets: Mapping[str, str] = field(default_factory=lambda: dict(SECRETS))
@@ -345,38 +292,8 @@ class QuboleScenarios(Scenarios):
         return Job(hive_task(""))
 
     @override
-    async def live(self, key: str) -> int:
-        return self.service.live(key)
-
-    @override
-    async def created(self, key: str) -> int:
-        return self.service.created[key]
-
-    @override
-    async def delete_externally(self, key: str) -> None:
-        self.service.forget(key)
-
-    @override
-    def spoil_start(self, fault: Fault) -> None:
-        if fault is Fault.TWICE:
-            raise NotApplicable("Qubole has no keys: it makes two commands of a request that is delivered twice")
-        self.service.inject(fault, methods={"POST"})
-
-    @override
-    def spoil_reads(self, fault: Fault) -> None:
-        self.service.inject(fault, times=1_000_000, methods={"GET"})
-
-    @override
-    def heal(self) -> None:
-        self.service.heal()
-
-    @override
-    def calls(self) -> int:
-        return self.service.requests()
-
-    @override
-    def allowed_calls_per_hour(self, jobs: int) -> int:
-        return 3600 // 9 * jobs
+    def why_not_twice(self) -> str:
+        return "Qubole has no keys: it makes two commands of a request that is delivered twice"
 
 
 class WaitableScenarios(Scenarios):

@@ -7,13 +7,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.conformance.service_scenarios import ServiceScenarios
 from tests.support.played_slurm import PlayedSlurm
 from typing_extensions import override
 
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.executor import Executor
-from airscrew.engine.testing.conformance import Job, NotApplicable, Scenarios
-from airscrew.engine.testing.job_service import FakeJobService, Fault
+from airscrew.engine.testing.conformance import Job
+from airscrew.engine.testing.job_service import FakeJobService
 from airscrew.idl.template import make_template
 from airscrew.plugins.slurm import SlurmExecutor
 
@@ -25,14 +26,14 @@ def script_task(script: str, **custom: object) -> Job:
 
 
 @dataclass
-class SlurmScenarios(Scenarios):
+class SlurmScenarios(ServiceScenarios):
     """Jobs of a played Slurm, with or without accounting."""
 
     accounting: bool = True
     service: FakeJobService = field(init=False)
 
     def __post_init__(self) -> None:
-        cluster = {"interval": 5.0, "batch": 50, "accounting": self.accounting}
+        cluster = {"interval": self.period, "batch": self.batch, "accounting": self.accounting}
         self.config = {"clusters": {"played": cluster}}
         self.service = FakeJobService(clock=LoopClock(), idempotent=False, slow_seconds=45.0)
 
@@ -56,36 +57,5 @@ class SlurmScenarios(Scenarios):
         return script_task("true", sbatch_config={"partition": "nosuch"})
 
     @override
-    async def live(self, key: str) -> int:
-        return self.service.live(key)
-
-    @override
-    async def created(self, key: str) -> int:
-        return self.service.created[key]
-
-    @override
-    async def delete_externally(self, key: str) -> None:
-        self.service.forget(key)
-
-    @override
-    def spoil_start(self, fault: Fault) -> None:
-        if fault is Fault.TWICE:
-            raise NotApplicable("sbatch sends its request once; a cluster has no keys that would tell two apart")
-        self.service.inject(fault, methods={"POST"})
-
-    @override
-    def spoil_reads(self, fault: Fault) -> None:
-        self.service.inject(fault, times=1_000_000, methods={"GET"})
-
-    @override
-    def heal(self) -> None:
-        self.service.heal()
-
-    @override
-    def calls(self) -> int:
-        return self.service.requests()
-
-    @override
-    def allowed_calls_per_hour(self, jobs: int) -> int:
-        period, batch = 5, 50
-        return 3600 // period * -(-jobs // batch)
+    def why_not_twice(self) -> str:
+        return "sbatch sends its request once; a cluster has no keys that would tell two apart"
