@@ -25,6 +25,8 @@ from tests.support.kwok import find_kwok
 from tests.support.machine_cluster import Machine
 from tests.support.package_index import package_files
 from tests.support.postgres import postgres_image
+from tests.support.slurm import needed as find_slurm
+from tests.support.sshd import needed as find_sshd
 
 STEPS: dict[str, Callable[[], object]] = {
     "etcd": find_binary,
@@ -35,6 +37,8 @@ STEPS: dict[str, Callable[[], object]] = {
     "KWOK": find_kwok,
     "Helm": find_helm,
     "kind": find_kind,
+    "Slurm": find_slurm,
+    "OpenSSH": find_sshd,
     "a reader of PromQL": lambda: build("promql"),
     "the image of Pods without anything": pause_image,
     "the image of this project": project_image,
