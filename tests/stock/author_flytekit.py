@@ -16,6 +16,7 @@ from flytekit.tools.translator import get_serializable
 from flytekit.types.structured import StructuredDataset
 from flytekitplugins.bigquery import BigQueryConfig, BigQueryTask
 from flytekitplugins.openai import BatchEndpointTask, ChatGPTTask
+from flytekitplugins.slurm import SlurmFunctionConfig, SlurmScriptConfig, SlurmTask
 from flytekitplugins.spark import DatabricksV2
 
 SETTINGS = SerializationSettings(
@@ -33,7 +34,17 @@ def estimate_pi(n: int) -> None:
     """A task whose results are elsewhere."""
 
 
+@task(task_config=SlurmFunctionConfig(ssh_config={"host": "cluster"}, script="#!/bin/sh\n# {task.fn}\nsleep 1\n"))
+def work(n: int) -> None:
+    """A function, of which nothing is run: what its connector does is what is asked."""
+
+
 TASKS = {
+    "slurm": SlurmTask(
+        name="batch",
+        task_config=SlurmScriptConfig(ssh_config={"host": "cluster"}, batch_script_path="/x", batch_script_args=["1"]),
+    ),
+    "slurm_fn": work,
     "databricks": estimate_pi,
     "bigquery": BigQueryTask(
         name="find_words",
