@@ -53,11 +53,32 @@ def add_flytekit(server: Any, modules: list[str]) -> None:  # noqa: ANN401 - gRP
     services, connectors = _module("flyteidl.service.agent_pb2_grpc"), _module(f"{_BACKEND}.connector_service")
     for module in ("flytekit", "flytekit.extras.webhook", "flytekit.sensor", *modules):
         _module(module)
+    _pass_literals_on()
     asynchronous = connectors.AsyncConnectorService()
     asynchronous.GetTaskLogs = _flytekit_logs
     services.add_AsyncAgentServiceServicer_to_server(asynchronous, server)
     services.add_SyncAgentServiceServicer_to_server(connectors.SyncConnectorService(), server)
     services.add_AgentMetadataServiceServicer_to_server(connectors.ConnectorMetadataService(), server)
+
+
+def _pass_literals_on() -> None:
+    """Let a literal among a connector's outputs through: flytekit pickles it, so that nobody can read Snowflake's."""
+    resource, literal = _module(f"{_BACKEND}.base_connector").Resource, _module("flytekit.models.literals").Literal
+    convert = resource.to_flyte_idl
+
+    async def to_flyte_idl(self: Any) -> Any:  # noqa: ANN401 - flytekit's own
+        given: object = self.outputs
+        outputs = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+        ready = {name: value for name, value in outputs.items() if isinstance(value, literal)}
+        if not ready:
+            return await convert(self)
+        self.outputs = {name: value for name, value in outputs.items() if name not in ready}
+        made = await convert(self)
+        for name, value in ready.items():
+            made.outputs.literals[name].CopyFrom(value.to_flyte_idl())
+        return made
+
+    resource.to_flyte_idl = to_flyte_idl
 
 
 async def _flytekit_logs(request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - generated code

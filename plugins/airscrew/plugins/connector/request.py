@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 from airscrew.engine.executor import TaskContext
 from airscrew.idl.template import TargetKind, TaskTemplate
 from airscrew.plugins.connector.state import ConnectorState
+from airscrew.plugins.connector.statements import BINDINGS, bound
 from airscrew.plugins.connector.wire import Call, Connection
+from airscrew.plugins.sql_text import rendered, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from flyteidl.core.literals_pb2 import LiteralMap
 
 KEY_LABEL = "airscrew.dev/key"
 """The label and the variable's neighbour that carry the attempt's key: a connector makes one job of one key."""
@@ -28,17 +32,20 @@ async def build_call(context: TaskContext[ConnectorState], template: TaskTemplat
         PermanentError: A template variable or an input cannot be had.
         StorageUnavailableError: The inputs cannot be read at the moment.
     """
+    inputs = await context.inputs()
     return Call(
-        template=await _rendered(context, template),
-        inputs=await context.inputs(),
+        template=await _rendered(context, template, inputs),
+        inputs=inputs,
         output_prefix=context.locations.output_prefix,
         metadata=_metadata(context),
         connection=connection,
     )
 
 
-async def _rendered(context: TaskContext[ConnectorState], template: TaskTemplate) -> bytes:
-    """Fill in the variables of what a connector runs as a command; an SDK's connectors fill in the others."""
+async def _rendered(context: TaskContext[ConnectorState], template: TaskTemplate, inputs: LiteralMap) -> bytes:
+    """Fill in the variables of a command and of a statement; an SDK's connectors fill in the others."""
+    if template.target is TargetKind.SQL:
+        return await _bound(context, template, inputs)
     if template.target not in {TargetKind.CONTAINER, TargetKind.K8S_POD}:
         return template.raw
     await context.place_inputs()
@@ -50,6 +57,19 @@ async def _rendered(context: TaskContext[ConnectorState], template: TaskTemplate
     for texts in lists:
         for index in range(len(texts)):
             texts[index] = next(rendered)
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+async def _bound(context: TaskContext[ConnectorState], template: TaskTemplate, inputs: LiteralMap) -> bytes:
+    """Write the inputs of a statement as parameters; one without variables is left as it is, to the byte."""
+    statement = template.sql.statement if template.sql is not None else ""
+    if "{{" not in statement or template.type not in BINDINGS:
+        return template.raw
+    binding = BINDINGS[template.type]
+    parts = await rendered(context, scan(statement, binding.dialect))
+    message: Any = type(template.own_message)()
+    message.CopyFrom(template.own_message)
+    message.sql.statement = bound(binding, parts, inputs)
     return bytes(message.SerializeToString(deterministic=True))
 
 
