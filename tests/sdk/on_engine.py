@@ -49,12 +49,12 @@ class Ran:
 
 
 @asynccontextmanager
-async def engine_in(home: Path) -> AsyncIterator[EngineApi]:
-    """Be the engine of a home folder, with processes switched on."""
+async def engine_in(home: Path, executors: Mapping[str, Any] | None = None) -> AsyncIterator[EngineApi]:
+    """Be the engine of a home folder, with processes switched on, and what executors are told."""
     from airscrew.engine.config import EngineSettings, WorkKind, WorkScope
     from airscrew.engine.manager import open_engine
 
-    settings = EngineSettings(home=str(home), process_executor=True)
+    settings = EngineSettings(home=str(home), process_executor=True, executors=dict(executors or {}))
     async with open_engine(settings, work=WorkScope(kind=WorkKind.ALL), serve_socket=False) as api:
         yield api
 

@@ -270,13 +270,3 @@ def test_seed4_the_configured_task_runs_on_the_engine(airscrew_run: Any) -> None
     outputs = airscrew_run(harness.serialize(task), inputs, environment=IMPORTS)
 
     assert harness.from_literals(task, literals_pb2.LiteralMap.FromString(outputs)) == {"o0": 2}
-
-
-@pytest.mark.xfail(strict=True, reason="external jobs: flytekitplugins-snowflake and its connector come with them")
-def test_seed4_a_query_task_is_serialized_and_run(airscrew_run: Any) -> None:
-    from datetime import UTC, datetime
-
-    task = harness.load("seed4_snowflake").query_task
-    inputs = harness.to_literals(task, {"time": datetime(2026, 1, 1, tzinfo=UTC)}).SerializeToString()
-
-    airscrew_run(harness.serialize(task), inputs)

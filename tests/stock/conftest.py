@@ -21,6 +21,7 @@ from tests.stock.vendors.bigquery import BigQuery
 from tests.stock.vendors.databricks import Databricks
 from tests.stock.vendors.hook import Hook
 from tests.stock.vendors.openai import OpenAi
+from tests.stock.vendors.snowflake import Snowflake
 from tests.support.pki import Authority
 from tests.support.programs import die_with_us
 
@@ -65,6 +66,7 @@ def vendors(authority: Authority) -> Iterator[dict[str, Vendor]]:
             "openai": OpenAi(),
             "databricks": Databricks(tls),
             "bigquery": bigquery,
+            "snowflake": Snowflake(authority),
         }
         for each in made.values():
             stack.enter_context(each)
@@ -79,15 +81,39 @@ def _fresh_vendors(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def stock(
+def stock(flytekit_home: Stock) -> Stock:
+    """Where most of flytekit's connectors are at work."""
+    return flytekit_home
+
+
+@pytest.fixture(scope="session")
+def flytekit_home(
     vendors: dict[str, Vendor], authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stock]:
     """flytekit's connectors, in the environment that has their packages."""
-    variables = {name: value for each in vendors.values() for name, value in each.variables().items()}
+    here = (each for each in vendors.values() if not isinstance(each, Snowflake))
+    variables = {name: value for each in here for name, value in each.variables().items()}
     variables |= {"SSL_CERT_FILE": str(authority.cert), "FLYTE_SDK_RICH_TRACEBACKS": "0"}  # see bigquery's limits
     folder, templates = tmp_path_factory.mktemp("stock"), templates_of("flytekit")
     with serving("flytekit", "flytekit", folder, variables) as service:
         yield Stock(service=service, templates=templates, vendors=vendors, log=folder / "log")
+
+
+@pytest.fixture(scope="session")
+def snowflake_home(vendors: dict[str, Vendor], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stock]:
+    """
+    Snowflake's connector, by itself: it waits on the loop of its process, and holds up whoever is there with it.
+
+    It also needs a proxy that is for it alone.
+    """
+    vendor = vendors["snowflake"]
+    assert isinstance(vendor, Snowflake)
+    vendor.begin()
+    folder, templates = tmp_path_factory.mktemp("snowflake"), templates_of("snowflake")
+    variables = vendor.variables() | {"FLYTE_SDK_RICH_TRACEBACKS": "0"}
+    with serving("snowflake", "flytekit", folder, variables) as service:
+        impatient = {**service, "timeout": 1.5}  # it is not heard in an outage
+        yield Stock(service=impatient, templates=templates, vendors=vendors, log=folder / "log")
 
 
 @contextmanager

@@ -39,10 +39,26 @@ def python_of(name: str) -> Path:
     return python
 
 
+def make_all() -> str:
+    """Make every environment that is not there yet; says which cannot be made, and why."""
+    troubles: list[str] = []
+    for wanted in sorted(HERE.glob("*.txt")):
+        try:
+            python_of(wanted.stem)
+        except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
+            troubles.append(f"{wanted.stem}: {error}")
+    return "; ".join(troubles)
+
+
 def templates_of(name: str) -> dict[str, TaskTemplate]:
     """Return the tasks of ``author_<name>.py``, as the SDK in its environment serializes them."""
-    python, author = python_of(name), HERE / f"author_{name}.py"
-    digest = hashlib.sha256(author.read_bytes()).hexdigest()[:16]
+    return templates_by(name, HERE / f"author_{name}.py")
+
+
+def templates_by(name: str, author: Path, *sources: Path) -> dict[str, TaskTemplate]:
+    """Return the tasks that a program writes into a folder, run in an environment; sources are what it reads."""
+    python = python_of(name)
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in (author, *sources))).hexdigest()[:16]
     folder = python.parents[2] / f"templates-{digest}"
     with (python.parents[2] / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -14,6 +14,10 @@ RAISES = (
 )
 BLAMES = "the connector calls every failure the user's"
 
+HOLDS_UP = (
+    "Snowflake's client tries again by itself, in the loop of its process: connectors that share it are not heard "
+    "meanwhile, so give it a service of its own"
+)
 UNKNOWN = "one job, but the connector does not know it: StartOutcomeUnknown, as of every connector without a key"
 
 
@@ -27,6 +31,7 @@ class System:
         task: The template.
         vendor: Its service.
         by: The package with its connector.
+        home: The fixture of the process that its connector is in.
         checked: What its requests are checked against.
         inputs: Of the task.
         outputs: Of a job that succeeds.
@@ -42,6 +47,7 @@ class System:
     task: str
     vendor: str
     by: str
+    home: str = "flytekit_home"
     checked: str = "unchecked"
     inputs: Mapping[str, object] = field(default_factory=dict[str, object])
     outputs: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -110,4 +116,27 @@ BIGQUERY = System(
     },
 )
 
-SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY)
+SNOWFLAKE = System(
+    name="snowflake",
+    task="snowflake",
+    vendor="snowflake",
+    by="flytekitplugins-snowflake",
+    home="snowflake_home",
+    checked="unchecked; made by Snowflake's own client, run by fakesnow",
+    inputs={"name": "O'Brien", "least": 2},
+    user_words="says that the job failed, and not why",
+    system_words="says that the job failed, and not why",
+    knows_a_lost_reply=True,
+    limits={
+        "succeed": "with the connector in process: it puts a literal among its outputs, which flytekit's own server "
+        "pickles, and the outputs of the task are not as declared",
+        "user failure": "only with FLYTE_SDK_RICH_TRACEBACKS=0 in its environment, as bigquery's; and the connector "
+        "does not say why, though Snowflake does",
+        "system failure": f"{BLAMES}, and does not say why",
+        "outage": HOLDS_UP,
+        "garbage": HOLDS_UP,
+        "lost reply": "Snowflake's client sends it again with the number of the first request, which Snowflake knows",
+    },
+)
+
+SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE)

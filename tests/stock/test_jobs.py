@@ -37,6 +37,13 @@ def system(request: pytest.FixtureRequest) -> System:
 
 
 @pytest.fixture
+def stock(request: pytest.FixtureRequest, system: System) -> Stock:
+    home = request.getfixturevalue(system.home)
+    assert isinstance(home, Stock)
+    return home
+
+
+@pytest.fixture
 def vendor(stock: Stock, system: System) -> Vendor:
     return stock.vendors[system.vendor]
 

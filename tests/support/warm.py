@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from tests.stock.environments import make_all
 from tests.support.control_plane import find_programs
 from tests.support.docker import prepare_docker
 from tests.support.etcd import find_binary
@@ -40,6 +41,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "Slurm": find_slurm,
     "OpenSSH": find_sshd,
     "a reader of PromQL": lambda: build("promql"),
+    "environments of stock connectors": make_all,
     "the image of Pods without anything": pause_image,
     "the image of this project": project_image,
     "the image of the engine": engine_image,
