@@ -14,6 +14,7 @@ from flytekit.extras.webhook import WebhookTask
 from flytekit.sensor.file_sensor import FileSensor
 from flytekit.tools.translator import get_serializable
 from flytekit.types.structured import StructuredDataset
+from flytekitplugins.awssagemaker_inference import BotoConfig, BotoTask, SageMakerEndpointTask
 from flytekitplugins.bigquery import BigQueryConfig, BigQueryTask
 from flytekitplugins.openai import BatchEndpointTask, ChatGPTTask
 from flytekitplugins.slurm import SlurmFunctionConfig, SlurmScriptConfig, SlurmTask
@@ -52,6 +53,27 @@ TASKS = {
         task_config=BigQueryConfig(ProjectID="a-project", Location="EU"),
         inputs=kwtypes(length=int, language=str),
         output_structured_dataset_type=StructuredDataset,
+    ),
+    "sagemaker-endpoint": SageMakerEndpointTask(
+        name="serve",
+        config={"EndpointName": "{inputs.name}-{idempotence_token}", "EndpointConfigName": "a-config"},
+        region="eu-west-1",
+        inputs=kwtypes(name=str),
+    ),
+    "boto": BotoTask(
+        name="make_a_model",
+        task_config=BotoConfig(
+            service="sagemaker",
+            method="create_model",
+            region="eu-west-1",
+            images={"mine": "an/image:v1"},
+            config={
+                "ModelName": "{inputs.name}",
+                "ExecutionRoleArn": "arn:aws:iam::123456789012:role/serving",
+                "PrimaryContainer": {"Image": "{images.mine}"},
+            },
+        ),
+        inputs=kwtypes(name=str),
     ),
     "sensor": FileSensor(name="wait_for_a_file"),
     "webhook": WebhookTask(

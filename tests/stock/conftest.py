@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from tests.stock.environments import python_of, templates_of
 from tests.stock.vendor import Vendor
+from tests.stock.vendors.amazon import Amazon
 from tests.stock.vendors.bigquery import BigQuery
 from tests.stock.vendors.databricks import Databricks
 from tests.stock.vendors.hook import Hook
@@ -66,6 +67,7 @@ def vendors(authority: Authority) -> Iterator[dict[str, Vendor]]:
             "openai": OpenAi(),
             "databricks": Databricks(tls),
             "bigquery": bigquery,
+            "amazon": Amazon(),
             "snowflake": Snowflake(authority),
         }
         for each in made.values():
@@ -97,6 +99,15 @@ def flytekit_home(
     folder, templates = tmp_path_factory.mktemp("stock"), templates_of("flytekit")
     with serving("flytekit", "flytekit", folder, variables) as service:
         yield Stock(service=service, templates=templates, vendors=vendors, log=folder / "log")
+
+
+@pytest.fixture(scope="session")
+def amazon_home(flytekit_home: Stock) -> Stock:
+    """The same, with Amazon's services."""
+    vendor = flytekit_home.vendors["amazon"]
+    assert isinstance(vendor, Amazon)
+    vendor.begin()
+    return flytekit_home
 
 
 @pytest.fixture(scope="session")

@@ -139,4 +139,23 @@ SNOWFLAKE = System(
     },
 )
 
-SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE)
+SAGEMAKER = System(
+    name="sagemaker-endpoint",
+    task="sagemaker-endpoint",
+    vendor="amazon",
+    by="flytekitplugins-awssagemaker",
+    home="amazon_home",
+    checked="botocore's model of sagemaker; moto",
+    inputs={"name": "serving"},
+    outputs={"result": {"EndpointArn": "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/serving-97b79d2f587eebea"}},
+    user_words="did not pass the ping check",
+    system_words="no machines are left",
+    knows_a_lost_reply=True,
+    limits={
+        "system failure": BLAMES,
+        "garbage": RAISES,
+        "lost reply": "an endpoint of the name that is there already is taken for the task's own, whoever made it",
+    },
+)
+
+SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE, SAGEMAKER)

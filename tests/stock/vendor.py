@@ -67,7 +67,8 @@ class Vendor(ABC):
         jobs: Each job that was made since ``reset``.
         complaints: What is wrong with the requests.
         down: It answers 503, and does nothing.
-        garbage: It answers with bytes that are no JSON, and does what it is asked.
+        garbage: It answers with bytes that are no JSON, and does what it is asked; creates are answered well.
+        is_mad: It answers creates so as well.
         losing: So many of the next creates are done, and the connection breaks before the answer.
     """
 
@@ -87,7 +88,7 @@ class Vendor(ABC):
         """Begin a test: no jobs, no faults."""
         self.jobs: dict[str, Job] = {}
         self.complaints: list[str] = []
-        self.down = self.garbage = False
+        self.down = self.garbage = self.is_mad = False
         self.losing = 0
 
     def __enter__(self) -> Self:
@@ -159,7 +160,7 @@ def send(vendor: Vendor, request: Request) -> Sent | None:
     if creates and vendor.losing:
         vendor.losing -= 1
         return None
-    if vendor.garbage and not creates:
+    if vendor.is_mad or (vendor.garbage and not creates):
         return Sent(200, b"<html>a proxy of ours</html>", "text/html")
     return Sent(reply.status, json.dumps(reply.body).encode())
 
