@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from tests.stock.environments import python_of, templates_of
 from tests.stock.vendor import Vendor
+from tests.stock.vendors.airbyte import Airbyte
 from tests.stock.vendors.amazon import Amazon
 from tests.stock.vendors.bigquery import BigQuery
 from tests.stock.vendors.databricks import Databricks
@@ -68,6 +69,7 @@ def vendors(authority: Authority) -> Iterator[dict[str, Vendor]]:
             "databricks": Databricks(tls),
             "bigquery": bigquery,
             "amazon": Amazon(),
+            "airbyte": Airbyte(),
             "snowflake": Snowflake(authority),
         }
         for each in made.values():
@@ -108,6 +110,15 @@ def amazon_home(flytekit_home: Stock) -> Stock:
     assert isinstance(vendor, Amazon)
     vendor.begin()
     return flytekit_home
+
+
+@pytest.fixture(scope="session")
+def airflow_home(vendors: dict[str, Vendor], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stock]:
+    """Airflow's operators and sensors, whose packages go with nobody else's."""
+    folder, templates = tmp_path_factory.mktemp("airflow"), templates_of("airflow")
+    variables = vendors["airbyte"].variables() | {"AIRFLOW_HOME": str(folder)}
+    with serving("airflow", "flytekit", folder, variables) as service:
+        yield Stock(service=service, templates=templates, vendors=vendors, log=folder / "log")
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,12 @@ def python_of(name: str) -> Path:
         if not (folder / "made").exists():
             shutil.rmtree(folder / "venv", ignore_errors=True)
             _run(uv.find_uv_bin(), "venv", "-q", "--python", sys.executable, str(folder / "venv"))
-            _run(uv.find_uv_bin(), "pip", "install", "-q", "--python", str(python), "-r", str(wanted))
+            packages = (
+                "--no-deps",
+                "-r",
+                str(wanted),
+            )  # the list is whole, but for what a package wants and does not need
+            _run(uv.find_uv_bin(), "pip", "install", "-q", "--python", str(python), *packages)
             (folder / "made").touch()
     return python
 
