@@ -31,7 +31,8 @@ something of its host is replaced, shown below. The services are real HTTP servi
 written from the vendors' public descriptions, which keep a log of the jobs that they made. *Requests checked against*
 names what the vendor publishes that each request is compared with.
 
-A case is `yes` when a test shows it, and has a number when what it shows is less: see below. Empty: no test.
+A case is `yes` when a test shows it, and has a number when what it shows is less: see below. `n/a`: there is no such
+case there, and the number says why. Empty: no test.
 """
 
 Key = tuple[str, str, str]
@@ -77,26 +78,34 @@ def _cases(decorator: ast.expr) -> Iterator[str]:
 
 def render(lines: Sequence[Line]) -> str:
     """Make the page."""
-    limits = list(dict.fromkeys((*key_of(line), line.case, line.limit) for line in lines if line.limit))
-    numbers = {limit: number for number, limit in enumerate(limits, 1)}
+    notes: dict[tuple[str, ...], dict[str, None]] = {}
+    for line in lines:
+        if line.limit or line.absent:
+            notes.setdefault(_note(line), {})[line.case] = None
+    numbers = {note: number for number, note in enumerate(notes, 1)}
     heads = ["System", "How", "By", *CASES, "Requests checked against"]
     rows = [f"| {' | '.join(heads)} |", f"|{'--|' * len(heads)}"]
     for key, group in groupby(lines, key_of):
         rows.append(_row(key, list(group), numbers))
-    below = [f"{number}. {limit[0]} ({limit[2]}), {limit[3]}: {limit[4]}" for limit, number in numbers.items()]
+    below = [f"{numbers[note]}. {note[0]} ({note[2]}), {', '.join(cases)}: {note[3]}" for note, cases in notes.items()]
     parts = [INTRODUCTION, "\n".join(rows), "", "## What is less", "", "\n".join(below) or "Nothing.", ""]
     return "\n".join([*parts, *_patches(lines), *_tests(lines)])
+
+
+def _note(line: Line) -> tuple[str, ...]:
+    return *key_of(line), line.limit or line.absent
 
 
 def _row(key: Key, lines: Sequence[Line], numbers: Mapping[tuple[str, ...], int]) -> str:
     cells = []
     for case in CASES:
         those = [line for line in lines if line.case == case]
-        marks = sorted({numbers[*key, case, line.limit] for line in those if line.limit})
+        marks = sorted({numbers[_note(line)] for line in those if line.limit or line.absent})
+        told = ", ".join(f"({mark})" for mark in marks)
         if not all(line.passed for line in those):
             cells.append("**FAILED**")
         elif marks:
-            cells.append(", ".join(f"({mark})" for mark in marks))
+            cells.append(f"n/a {told}" if all(line.absent for line in those) else told)
         else:
             cells.append("yes" if those else "")
     checked = "; ".join(dict.fromkeys(line.checked for line in lines))

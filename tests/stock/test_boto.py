@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.stock.conftest import Stock
-from tests.stock.test_calls import call
+from tests.stock.test_calls import ONE_CALL, call
 from tests.stock.vendors.amazon import Amazon
 from tests.support.literal_maps import plain
 
@@ -52,6 +52,7 @@ async def make_a_model(stock: Stock, folder: Path, **service: object) -> TaskSta
 
 
 @pytest.mark.shows("start", "succeed")
+@pytest.mark.shows("poll", "kill", "restart", absent=ONE_CALL)
 async def test_a_call_is_made_once_and_its_answer_is_the_output(
     amazon_home: Stock, amazon: Amazon, tmp_path: Path
 ) -> None:

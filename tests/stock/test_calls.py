@@ -27,6 +27,8 @@ RAISES = (
     "the connector raises at any failure: an unknown start, or with `create_errors: failed` a failure of the user's"
 )
 
+ONE_CALL = "there is no job: one call is made and answered within the start"
+
 webhook = pytest.mark.reaches(
     "webhook",
     how="stock",
@@ -94,6 +96,7 @@ def failure_of(status: TaskStatus[Any]) -> str:
 
 @webhook
 @pytest.mark.shows("start", "succeed")
+@pytest.mark.shows("poll", "kill", "restart", absent=ONE_CALL)
 async def test_a_webhook_is_called_once_with_what_the_inputs_say(stock: Stock, hook: Hook, tmp_path: Path) -> None:
     status = await call_hook(stock, tmp_path, hook)
 
@@ -128,12 +131,24 @@ async def test_a_webhook_whose_answer_is_lost_is_called_once(stock: Stock, hook:
     assert len(hook.jobs) == 1
 
 
+@webhook
+@pytest.mark.shows("garbage", limit="whatever a webhook says is the output of the task: nothing of it is expected")
+async def test_what_a_webhook_says_is_the_output_whatever_it_is(stock: Stock, hook: Hook, tmp_path: Path) -> None:
+    hook.is_mad = True
+
+    status = await call_hook(stock, tmp_path, hook)
+
+    assert status.phase is Phase.SUCCESS, status.reason
+    assert "a proxy of ours" in str(plain(status.outputs))
+
+
 async def ask(stock: Stock, folder: Path, **service: object) -> TaskStatus[Any]:
     return await call(stock, folder, "chatgpt", service, message="how are you?")
 
 
 @chatgpt
 @pytest.mark.shows("start", "succeed")
+@pytest.mark.shows("poll", "kill", "restart", absent=ONE_CALL)
 async def test_chatgpt_is_asked_once_and_its_answer_is_the_output(stock: Stock, openai: OpenAi, tmp_path: Path) -> None:
     status = await ask(stock, tmp_path)
 
@@ -165,6 +180,15 @@ async def test_chatgpt_that_is_down_is_told(stock: Stock, openai: OpenAi, tmp_pa
     openai.down = True
 
     with pytest.raises(FailedError, match="the service is down"):
+        await ask(stock, tmp_path)
+
+
+@chatgpt
+@pytest.mark.shows("garbage")
+async def test_chatgpt_that_answers_with_garbage_is_told(stock: Stock, openai: OpenAi, tmp_path: Path) -> None:
+    openai.is_mad = True
+
+    with pytest.raises(FailedError, match="connector calls, ExecuteTaskSync"):
         await ask(stock, tmp_path)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.stock.environments import python_of, templates_of
+from tests.stock.test_jobs import reason_with
 from tests.support.literal_maps import literals
 
 from airscrew.engine.executor import NotStarted
@@ -19,6 +20,7 @@ from airscrew.idl.phase import Phase
 from airscrew.plugins.connector import ConnectorExecutor
 
 LIMIT = 60.0
+SMALL = "snowflake"  # flytekit's own connectors are in every environment of flytekit's; this one is imported fastest
 pytestmark = pytest.mark.reaches(
     "sensor",
     how="stock",
@@ -31,7 +33,7 @@ Environment = ExecutorEnvironment[Any]
 
 
 def environment_of(folder: Path, python: str = "", **service: object) -> Environment:
-    orders = {"python": python or str(python_of("flytekit"))}
+    orders = {"python": python or str(python_of(SMALL))}
     return ExecutorEnvironment(
         ConnectorExecutor,
         config={"services": {"sensors": {"in_process": orders, "interval": 0.2, **service}}},
@@ -41,6 +43,8 @@ def environment_of(folder: Path, python: str = "", **service: object) -> Environ
 
 
 @pytest.mark.shows("start", "poll", "succeed", "restart", "outage")
+@pytest.mark.shows("garbage", absent="it looks at files: there is nobody to answer")
+@pytest.mark.shows("lost reply", absent="it makes nothing: to start it twice is to look twice")
 async def test_a_sensor_waits_for_its_file_over_a_restart_and_a_crash_of_its_process(tmp_path: Path) -> None:
     async with environment_of(tmp_path) as environment:
         attempt = environment.attempt(
@@ -71,6 +75,22 @@ async def test_a_sensor_that_is_killed_looks_no_more(tmp_path: Path) -> None:
         await attempt.run(until=Phase.RUNNING, limit_seconds=LIMIT)
 
         await attempt.kill_until_gone(limit_seconds=5.0)
+
+
+@pytest.mark.shows(
+    "user failure", "system failure", limit="it says yes or not yet, and never no: what it raises looks like an outage"
+)
+async def test_a_sensor_that_cannot_look_is_told_and_looked_at_again(tmp_path: Path) -> None:
+    async with environment_of(tmp_path) as environment:
+        attempt = environment.attempt(
+            templates_of("flytekit")["sensor"], literals(path=("none://it", str)), name="wait"
+        )
+        await attempt.start()
+
+        reason = await reason_with(attempt, "not heard of it since")
+
+    assert "connector sensors" in reason
+    assert "none" in reason
 
 
 async def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path) -> None:

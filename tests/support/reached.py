@@ -50,6 +50,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         checked: What the vendor publishes that requests are checked against.
         case: One of ``CASES``.
         limit: What cannot be had there, shown by the test; empty when all is as it should be.
+        absent: Why there is no such case there; the test is one by which that can be seen.
         patch: The patch of the host, with ``patched``.
         test: ``file::function``, with parameters.
         passed: Whether the test passed.
@@ -61,6 +62,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     checked: str = "unchecked"
     case: str
     limit: str = ""
+    absent: str = ""
     patch: str = ""
     test: str
     passed: bool = True
@@ -75,7 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
     marks = (
         "reaches(system, *, how, by, checked, patch, limits): which outside system is talked to, and how; inner ones "
         "add; limits says for each case what cannot be had",
-        "shows(*cases, limit=...): which cases the test shows; with a limit, what cannot be had",
+        "shows(*cases, limit=..., absent=...): which cases the test shows; with a limit, what cannot be had; or why "
+        "there are no such cases",
     )
     for each in marks:
         config.addinivalue_line("markers", each)
@@ -103,7 +106,7 @@ def lines_of(item: pytest.Item, *, passed: bool) -> Iterator[Line]:
     limits = told.pop("limits", {})
     for mark in item.iter_markers("shows"):
         for case in mark.args:
-            limit = {"limit": limits.get(case, "")} | mark.kwargs
+            limit = ({} if "absent" in mark.kwargs else {"limit": limits.get(case, "")}) | mark.kwargs
             line = Line(**told, **limit, case=case, test=item.nodeid, passed=passed)
             if line.case not in CASES:
                 raise ValueError(f"there is no case {line.case!r}: there are {', '.join(CASES)}")

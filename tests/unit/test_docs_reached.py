@@ -49,6 +49,18 @@ def test_a_row_tells_what_is_shown_what_is_less_and_what_failed() -> None:
     assert "1. bigquery (a package), lost reply: a twin" in page
 
 
+def test_a_case_that_there_is_not_is_told_with_why_and_once_for_all_cases() -> None:
+    lines = [
+        Line(system="chatgpt", how="stock", by="a package", case=case, absent="one call", test="t::test_b")
+        for case in ("poll", "kill")
+    ]
+
+    page = reached.render(lines)
+
+    assert "| n/a (1) |" in page
+    assert "1. chatgpt (a package), poll, kill: one call" in page
+
+
 def test_a_patch_is_shown() -> None:
     page = reached.render([Line(system="slurm", how="patched", case="kill", patch="+import logging", test="t::test_d")])
 
