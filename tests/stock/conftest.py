@@ -97,7 +97,7 @@ def flytekit_home(
     """flytekit's connectors, in the environment that has their packages."""
     here = (each for each in vendors.values() if not isinstance(each, Snowflake))
     variables = {name: value for each in here for name, value in each.variables().items()}
-    variables |= {"SSL_CERT_FILE": str(authority.cert), "FLYTE_SDK_RICH_TRACEBACKS": "0"}  # see bigquery's limits
+    variables |= {"SSL_CERT_FILE": str(authority.cert)}
     folder, templates = tmp_path_factory.mktemp("stock"), templates_of("flytekit")
     with serving("flytekit", "flytekit", folder, variables) as service:
         yield Stock(service=service, templates=templates, vendors=vendors, log=folder / "log")
@@ -132,7 +132,7 @@ def snowflake_home(vendors: dict[str, Vendor], tmp_path_factory: pytest.TempPath
     assert isinstance(vendor, Snowflake)
     vendor.begin()
     folder, templates = tmp_path_factory.mktemp("snowflake"), templates_of("snowflake")
-    variables = vendor.variables() | {"FLYTE_SDK_RICH_TRACEBACKS": "0"}
+    variables = vendor.variables()
     with serving("snowflake", "flytekit", folder, variables) as service:
         impatient = {**service, "timeout": 1.5}  # it is not heard in an outage
         yield Stock(service=impatient, templates=templates, vendors=vendors, log=folder / "log")

@@ -14,6 +14,10 @@ RAISES = (
 )
 BLAMES = "the connector calls every failure the user's"
 
+LOGS = (
+    "with the connector in process; flytekit's own server needs FLYTE_SDK_RICH_TRACEBACKS=0 in its environment, else "
+    "the connector's log line of the failure raises (`TypeError: not all arguments converted`), and nobody hears of it"
+)
 HOLDS_UP = (
     "Snowflake's client tries again by itself, in the loop of its process: connectors that share it are not heard "
     "meanwhile, so give it a service of its own"
@@ -109,8 +113,7 @@ BIGQUERY = System(
     system_words="backendError",
     knows_a_lost_reply=True,
     limits={
-        "user failure": "only with FLYTE_SDK_RICH_TRACEBACKS=0 in its environment: else the connector's own log line "
-        "of the failure raises (`TypeError: not all arguments converted`), and it never tells of it",
+        "user failure": LOGS,
         "system failure": BLAMES,
         "garbage": RAISES,
     },
@@ -130,8 +133,7 @@ SNOWFLAKE = System(
     limits={
         "succeed": "with the connector in process: it puts a literal among its outputs, which flytekit's own server "
         "pickles, and the outputs of the task are not as declared",
-        "user failure": "only with FLYTE_SDK_RICH_TRACEBACKS=0 in its environment, as bigquery's; and the connector "
-        "does not say why, though Snowflake does",
+        "user failure": f"{LOGS}; and the connector does not say why, though Snowflake does",
         "system failure": f"{BLAMES}, and does not say why",
         "outage": HOLDS_UP,
         "garbage": HOLDS_UP,

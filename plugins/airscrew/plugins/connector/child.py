@@ -50,6 +50,8 @@ class TokenGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # gRPC has n
 
 def add_flytekit(server: Any, modules: list[str]) -> None:  # noqa: ANN401 - gRPC's own
     """Serve the connectors that are registered with flytekit; to import it loads its installed plugins."""
+    # Several connectors log a failure with an argument too many, at which flytekit's rich handler raises.
+    os.environ.setdefault("FLYTE_SDK_RICH_TRACEBACKS", "0")
     services, connectors = _module("flyteidl.service.agent_pb2_grpc"), _module(f"{_BACKEND}.connector_service")
     for module in ("flytekit", "flytekit.extras.webhook", "flytekit.sensor", *modules):
         _module(module)
