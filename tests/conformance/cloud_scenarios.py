@@ -11,6 +11,8 @@ from typing import Any
 
 from tests.support.aws_services import ACCESS_KEY, SECRET_KEY, FakeAthena, FakeAws, FakeBatch
 from tests.support.bigquery_service import FakeBigQuery
+from tests.support.clouds import databricks_task
+from tests.support.databricks_service import TOKEN, FakeDatabricks
 from typing_extensions import override
 
 from airscrew.engine.clock import LoopClock
@@ -21,6 +23,7 @@ from airscrew.idl.template import Container, Sql, make_template
 from airscrew.plugins.athena import AthenaExecutor
 from airscrew.plugins.aws_batch import AwsBatchExecutor
 from airscrew.plugins.bigquery import BigQueryExecutor
+from airscrew.plugins.databricks import DatabricksExecutor
 
 AWS: Mapping[str, object] = {
     "region": "eu-west-1",
@@ -185,6 +188,45 @@ class BigQueryScenarios(AwsScenarios):
     @override
     def refused(self) -> Job:
         return self.query("  ")
+
+
+@dataclass
+class DatabricksScenarios(AwsScenarios):
+    """Runs of Databricks."""
+
+    config: Mapping[str, object] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=lambda: {"token": TOKEN})
+    create: str = "submit"
+    reads: tuple[str, ...] = ("get", "list")
+    batch: int = 24
+
+    def __post_init__(self) -> None:
+        self.service = FakeDatabricks(clock=LoopClock(), slow_seconds=45.0)
+        self.config = {
+            "url": "https://acme.test",
+            "token": {"secret": "token"},
+            "interval": 5.0,
+            "batch": self.batch,
+        }
+
+    def make_executor(self) -> Executor[Any]:
+        return DatabricksExecutor(lambda: self.service)
+
+    @override
+    def succeeding(self) -> Job:
+        return Job(databricks_task("seconds=20"))
+
+    @override
+    def failing(self) -> Job:
+        return Job(databricks_task("seconds=5 fail=FAILED"))
+
+    @override
+    def endless(self) -> Job:
+        return Job(databricks_task("seconds=1000000"))
+
+    @override
+    def refused(self) -> Job:
+        return Job(make_template("databricks"))
 
 
 def batch_job(said: str) -> Job:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.conformance.cloud_scenarios import AthenaScenarios, BatchScenarios, BigQueryScenarios
+from tests.conformance.cloud_scenarios import AthenaScenarios, BatchScenarios, BigQueryScenarios, DatabricksScenarios
 
 from airscrew.engine.testing.conformance import CHECKS, Check, Outcome
 
@@ -20,6 +20,8 @@ EXECUTORS: dict[str, Callable[[], Any]] = {
     "aws-batch": BatchScenarios,
     "bigquery-batches": BigQueryScenarios,
     "bigquery-single": partial(BigQueryScenarios, batch=1),
+    "databricks-batches": DatabricksScenarios,
+    "databricks-single": partial(DatabricksScenarios, batch=1),
 }
 
 

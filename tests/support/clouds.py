@@ -10,12 +10,15 @@ from typing import Any
 
 from tests.support.aws_services import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN, FakeAthena, FakeBatch
 from tests.support.bigquery_service import FakeBigQuery
+from tests.support.databricks_service import TOKEN as DATABRICKS_TOKEN
+from tests.support.databricks_service import FakeDatabricks
 
 from airscrew.engine.clock import LoopClock
 from airscrew.idl.template import Container, Sql, TaskTemplate, make_template
 from airscrew.plugins.athena import AthenaExecutor
 from airscrew.plugins.aws_batch import AwsBatchExecutor
 from airscrew.plugins.bigquery import BigQueryExecutor
+from airscrew.plugins.databricks import DatabricksExecutor
 
 AWS_SECRETS = {"aws/id": ACCESS_KEY, "aws/key": SECRET_KEY, "aws/token": SESSION_TOKEN}
 
@@ -35,6 +38,7 @@ class Cloud:
         checked: What requests are checked against.
         secrets: Values of its secrets.
         create, reads: What the service calls those requests.
+        address: The key of the configuration that has the service's address.
     """
 
     id: str
@@ -48,11 +52,12 @@ class Cloud:
     secrets: Mapping[str, str]
     create: str
     reads: tuple[str, ...]
+    address: str = "endpoint"
 
     def config_at(self, url: str, interval: float = 0.1) -> dict[str, object]:
         """Return the configuration for a service at an address."""
         pace = {"interval": interval, "reads_per_second": None, "writes_per_second": None}
-        return {"endpoint": url, **pace, **self.config}
+        return {self.address: url, **pace, **self.config}
 
 
 _AWS = {
@@ -113,4 +118,27 @@ BIGQUERY = Cloud(
     ("get", "list"),
 )
 
-CLOUDS = (ATHENA, BATCH, BIGQUERY)
+
+def databricks_task(*said: str, **more: Any) -> TaskTemplate:
+    """Make a task as flytekit's Spark plugin sends it; what is said goes to the service in its arguments."""
+    conf = {"new_cluster": {"spark_version": "13.3.x-scala2.12", "num_workers": 2}}
+    container = Container(image="example/app:v1", args=("pyflyte-execute", *said))
+    return make_template("databricks", target=container, custom={"databricksConf": conf}, **more)
+
+
+DATABRICKS = Cloud(
+    "databricks",
+    DatabricksExecutor,
+    lambda: FakeDatabricks(clock=LoopClock(), queue_seconds=0.05),
+    {"token": {"secret": "token", "group": "databricks"}},
+    databricks_task,
+    "RUN_EXECUTION_ERROR",
+    "CLUSTER_ERROR",
+    "databricks-sdk: its types, and itself as a second caller",
+    {"databricks/token": DATABRICKS_TOKEN},
+    "submit",
+    ("list", "get"),
+    "url",
+)
+
+CLOUDS = (ATHENA, BATCH, BIGQUERY, DATABRICKS)
