@@ -13,6 +13,7 @@ from tests.support.aws_services import ACCESS_KEY, SECRET_KEY, FakeAthena, FakeA
 from tests.support.bigquery_service import FakeBigQuery
 from tests.support.clouds import databricks_task
 from tests.support.databricks_service import TOKEN, FakeDatabricks
+from tests.support.trino_service import PASSWORD, USER, FakeTrino
 from typing_extensions import override
 
 from airscrew.engine.clock import LoopClock
@@ -24,6 +25,7 @@ from airscrew.plugins.athena import AthenaExecutor
 from airscrew.plugins.aws_batch import AwsBatchExecutor
 from airscrew.plugins.bigquery import BigQueryExecutor
 from airscrew.plugins.databricks import DatabricksExecutor
+from airscrew.plugins.trino import TrinoExecutor
 
 AWS: Mapping[str, object] = {
     "region": "eu-west-1",
@@ -227,6 +229,48 @@ class DatabricksScenarios(AwsScenarios):
     @override
     def refused(self) -> Job:
         return Job(make_template("databricks"))
+
+
+@dataclass
+class TrinoScenarios(AwsScenarios):
+    """Queries of Trino; one that waits for ever for its client, for an outage is the end of any other."""
+
+    config: Mapping[str, object] = field(
+        default_factory=lambda: {
+            "url": "https://trino.test",
+            "user": USER,
+            "password": {"secret": "password"},
+            "interval": 5.0,
+        }
+    )
+    secrets: Mapping[str, str] = field(default_factory=lambda: {"password": PASSWORD})
+    create: str = "post"
+    reads: tuple[str, ...] = ("page",)
+
+    def __post_init__(self) -> None:
+        self.service = FakeTrino(clock=LoopClock(), slow_seconds=45.0, password=PASSWORD, client_timeout=float("inf"))
+
+    def make_executor(self) -> Executor[Any]:
+        return TrinoExecutor(lambda: self.service)
+
+    def query(self, statement: str) -> Job:
+        return Job(make_template("presto", custom={"statement": statement}))
+
+    @override
+    def succeeding(self) -> Job:
+        return self.query("SELECT 1 -- seconds=20")
+
+    @override
+    def failing(self) -> Job:
+        return self.query("SELECT 1 -- seconds=5 fail=USER_ERROR")
+
+    @override
+    def endless(self) -> Job:
+        return self.query("SELECT 1 -- seconds=1000000")
+
+    @override
+    def refused(self) -> Job:
+        return self.query("  ")
 
 
 def batch_job(said: str) -> Job:

@@ -9,7 +9,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.conformance.cloud_scenarios import AthenaScenarios, BatchScenarios, BigQueryScenarios, DatabricksScenarios
+from tests.conformance.cloud_scenarios import (
+    AthenaScenarios,
+    BatchScenarios,
+    BigQueryScenarios,
+    DatabricksScenarios,
+    TrinoScenarios,
+)
 
 from airscrew.engine.testing.conformance import CHECKS, Check, Outcome
 
@@ -22,6 +28,7 @@ EXECUTORS: dict[str, Callable[[], Any]] = {
     "bigquery-single": partial(BigQueryScenarios, batch=1),
     "databricks-batches": DatabricksScenarios,
     "databricks-single": partial(DatabricksScenarios, batch=1),
+    "trino": TrinoScenarios,
 }
 
 

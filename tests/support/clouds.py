@@ -12,6 +12,7 @@ from tests.support.aws_services import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN, Fa
 from tests.support.bigquery_service import FakeBigQuery
 from tests.support.databricks_service import TOKEN as DATABRICKS_TOKEN
 from tests.support.databricks_service import FakeDatabricks
+from tests.support.trino_service import PASSWORD, USER, FakeTrino
 
 from airscrew.engine.clock import LoopClock
 from airscrew.idl.template import Container, Sql, TaskTemplate, make_template
@@ -19,6 +20,7 @@ from airscrew.plugins.athena import AthenaExecutor
 from airscrew.plugins.aws_batch import AwsBatchExecutor
 from airscrew.plugins.bigquery import BigQueryExecutor
 from airscrew.plugins.databricks import DatabricksExecutor
+from airscrew.plugins.trino import TrinoExecutor
 
 AWS_SECRETS = {"aws/id": ACCESS_KEY, "aws/key": SECRET_KEY, "aws/token": SESSION_TOKEN}
 
@@ -141,4 +143,19 @@ DATABRICKS = Cloud(
     "url",
 )
 
-CLOUDS = (ATHENA, BATCH, BIGQUERY, DATABRICKS)
+TRINO = Cloud(
+    "trino",
+    TrinoExecutor,
+    lambda: FakeTrino(clock=LoopClock(), queue_seconds=0.05, password=PASSWORD),
+    {"user": USER, "password": {"secret": "password", "group": "trino"}},
+    lambda said: make_template("presto", custom={"statement": f"SELECT 1 -- {said}"}),
+    "USER_ERROR",
+    "EXTERNAL",
+    "trino (its own client): its headers, and itself as a second caller",
+    {"trino/password": PASSWORD},
+    "post",
+    ("page",),
+    "url",
+)
+
+CLOUDS = (ATHENA, BATCH, BIGQUERY, DATABRICKS, TRINO)

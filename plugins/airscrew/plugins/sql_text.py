@@ -13,11 +13,13 @@ Guarantees:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import TaskContext
@@ -183,6 +185,39 @@ def trino_string(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def trino_literal(name: str, value: object) -> str:
+    """
+    Write a value as Trino has it.
+
+    Raises:
+        PermanentError: It has no such form; names the input.
+    """
+    match value:
+        case None:
+            return "NULL"
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case int():
+            return str(value) if value >= 0 else f"({value})"  # in brackets: after a minus it would begin a comment
+        case float():
+            return _double(value)
+        case str():
+            return trino_string(value)
+        case datetime():
+            return f"TIMESTAMP '{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC'"
+        case timedelta():
+            return f"(INTERVAL '1' SECOND * {_double(value.total_seconds())})"
+        case bytes():
+            return f"X'{value.hex()}'"
+        case list():
+            items = cast("list[object]", value)
+            return f"ARRAY[{', '.join(trino_literal(name, item) for item in items)}]"
+        case _:
+            raise PermanentError(
+                f"input {name!r} is a {type(value).__name__}, which has no form in SQL", code="BadTaskSpecification"
+            )
+
+
 def _slot(slot: Slot, texts: Mapping[str, str], value: Callable[[str, str], str], dialect: Dialect) -> str:
     if slot.name not in texts:
         raise PermanentError(
@@ -200,6 +235,14 @@ def _slot(slot: Slot, texts: Mapping[str, str], value: Callable[[str, str], str]
             if dialect.has_backslash:
                 return _RISKY.sub(_backslashed, text)
             return text.replace(slot.quote, slot.quote * 2)
+
+
+def _double(value: float) -> str:
+    if math.isnan(value):
+        return "nan()"
+    if math.isinf(value):
+        return "infinity()" if value > 0 else "(-infinity())"
+    return f"DOUBLE '{value!r}'"
 
 
 def _backslashed(match: re.Match[str]) -> str:

@@ -5,10 +5,8 @@ From a task to a query: what flytekit's two kinds of tasks hold, and its inputs 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from airscrew.engine.errors import PermanentError
@@ -27,6 +25,7 @@ from airscrew.plugins.sql_text import (
     first_word,
     refuse_risky,
     scan,
+    trino_literal,
     trino_string,
 )
 
@@ -139,47 +138,6 @@ def bind(parts: Sequence[Part], dialect: Dialect, inputs: LiteralMap) -> Bound:
     if may_bind and all(len(literal(slot.name, slot.quote)) <= _LONGEST_PARAMETER for slot in slots):
         return Bound(fill(parts, texts, parameter, dialect), parameters)
     return Bound(fill(parts, texts, literal, dialect))
-
-
-def trino_literal(name: str, value: object) -> str:
-    """
-    Write a value as Trino has it.
-
-    Raises:
-        PermanentError: It has no such form; names the input.
-    """
-    match value:
-        case None:
-            return "NULL"
-        case bool():
-            return "TRUE" if value else "FALSE"
-        case int():
-            return str(value) if value >= 0 else f"({value})"  # in brackets: after a minus it would begin a comment
-        case float():
-            return _double(value)
-        case str():
-            return trino_string(value)
-        case datetime():
-            return f"TIMESTAMP '{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC'"
-        case timedelta():
-            return f"(INTERVAL '1' SECOND * {_double(value.total_seconds())})"
-        case bytes():
-            return f"X'{value.hex()}'"
-        case list():
-            items = cast("list[object]", value)
-            return f"ARRAY[{', '.join(trino_literal(name, item) for item in items)}]"
-        case _:
-            raise PermanentError(
-                f"input {name!r} is a {type(value).__name__}, which has no form in SQL", code="BadTaskSpecification"
-            )
-
-
-def _double(value: float) -> str:
-    if math.isnan(value):
-        return "nan()"
-    if math.isinf(value):
-        return "infinity()" if value > 0 else "(-infinity())"
-    return f"DOUBLE '{value!r}'"
 
 
 def _as_text(value: object) -> str:

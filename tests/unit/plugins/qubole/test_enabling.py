@@ -76,3 +76,37 @@ def test_the_default_has_them(tmp_path: Path) -> None:
 
     assert registry.resolve("hive", has_container=False).id == "qubole"
     assert registry.resolve("presto", has_container=False).id == "other-hive"
+
+
+TRINO = {"url": "https://trino.test", "user": "ada"}
+ATHENA = {"region": "eu-west-1"}
+
+
+def test_three_for_hive_and_two_for_presto_are_told_by_their_names(tmp_path: Path) -> None:
+    registry = found(tmp_path, executors={"qubole": CONFIG, "trino": TRINO, "athena": ATHENA})
+
+    with pytest.raises(ConflictingExecutorsError) as refusal:
+        registry.check_conflicts()
+
+    told = str(refusal.value)
+    assert "task type 'hive' is taken by athena, qubole, trino: set default_for_task_types.hive to one of them" in told
+    registry = found(
+        tmp_path,
+        executors={"qubole": CONFIG, "trino": TRINO, "athena": ATHENA},
+        default_for_task_types={"hive": "qubole"},
+    )
+    with pytest.raises(ConflictingExecutorsError, match=r"'presto' is taken by athena, trino: set default_for_"):
+        registry.check_conflicts()
+
+
+def test_each_type_may_have_a_default_of_its_own(tmp_path: Path) -> None:
+    registry = found(
+        tmp_path,
+        executors={"qubole": CONFIG, "trino": TRINO, "athena": ATHENA},
+        default_for_task_types={"hive": "trino", "presto": "athena"},
+    )
+
+    registry.check_conflicts()
+
+    wanted = {"hive": "trino", "presto": "athena", "trino": "trino"}
+    assert {kind: registry.resolve(kind, has_container=False).id for kind in wanted} == wanted
