@@ -59,5 +59,6 @@ async def test_no_secret_is_in_the_store_the_log_or_the_arguments(tmp_path: Path
     assert code == 0, said
     assert refused not in {0, None}
     assert fake.statements() == ["SELECT 1 -- rows=20"]
+    assert "***" in told
     assert PASSWORD not in said + told
     assert PASSWORD.encode() not in arguments + stored

@@ -1,8 +1,11 @@
 """
 Requests of Trino's statement protocol, each made once.
 
-Guarantee: a request goes to the configured address alone. An answer's next address may name another host, a proxy's or
-the coordinator's own; its path is used, if it is one of a statement, and nothing else of it.
+Guarantees:
+
+1. A request goes to the configured address alone. An answer's next address may name another host, a proxy's or the
+   coordinator's own; its path is used, if it is one of a statement, and nothing else of it.
+2. Nothing that is raised or returned holds what was sent as the credential, in no form.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from airscrew.plugins.http_transport import Reply, Transport
+from airscrew.plugins.http_transport import HttpReply, Reply, Transport
 from airscrew.plugins.trino.config import TrinoConfig
 from airscrew.plugins.trino.state import QueryView, Stage
 from airscrew.plugins.trino.statement import Query
@@ -150,14 +153,17 @@ class TrinoClient:
     async def _send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
         config = self.config
         told = {"Accept": "application/json", "X-Trino-User": config.user, **headers}
-        credential = self.vault.get(CREDENTIAL)
+        carried = credential = self.vault.get(CREDENTIAL)
         if config.jwt is not None:
             told["Authorization"] = f"Bearer {credential}"
         elif config.password is not None:
-            pair = base64.b64encode(f"{config.user}:{credential}".encode()).decode()
-            told["Authorization"] = f"Basic {pair}"
+            carried = base64.b64encode(f"{config.user}:{credential}".encode()).decode()
+            told["Authorization"] = f"Basic {carried}"
         url = config.url.rstrip("/") + path
-        return await self.transport.request(method, url, headers=told, body=body, timeout=config.timeout)
+        reply = await self.transport.request(method, url, headers=told, body=body, timeout=config.timeout)
+        if not carried:
+            return reply
+        return HttpReply(reply.status, reply.headers, reply.body.replace(carried.encode(), b"***"))
 
 
 def view_of(results: Results, stage: Stage, *, is_written: bool) -> QueryView:

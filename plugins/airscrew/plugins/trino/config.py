@@ -91,6 +91,11 @@ def trino_problems(config: TrinoConfig) -> Iterator[str]:
     for name in ("user", "source"):
         if not is_header(getattr(config, name)):
             yield f"{name}: is {getattr(config, name)!r}: use printable ASCII characters"
+    if config.password is not None and ":" in config.user:
+        yield f"user: is {config.user!r}: a user who has a password has no colon in the name"
+    for name, text in config.session.items():
+        if not is_header(name) or set("=,") & set(name) or not text:
+            yield f"session: holds {name!r}: use names as SET SESSION has them, each with a value"
     for name in ("interval", "timeout", "reads_per_second", "writes_per_second"):
         value = getattr(config, name)
         if value is not None and value <= 0:

@@ -5,6 +5,7 @@ The executor over a Trino of these tests, in virtual time.
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -243,12 +244,15 @@ async def test_a_credential_goes_to_the_configured_address_alone() -> None:
     assert fake.origins == {"https://trino.test"}
 
 
-async def test_a_credential_that_is_not_taken_is_not_told() -> None:
-    async with cluster({"jwt": "another"}, jwt={"secret": "jwt"}) as (_, environment):
-        with pytest.raises(PermanentError, match=r"Invalid credentials: Bearer \*\*\*") as denied:
+@pytest.mark.parametrize(("kind", "word"), [("jwt", "Bearer"), ("password", "Basic")])
+async def test_a_credential_that_is_not_taken_is_not_told(kind: str, word: str) -> None:
+    changed: dict[str, object] = {kind: {"secret": kind}}
+    async with cluster({kind: "another"}, **changed) as (_, environment):
+        with pytest.raises(PermanentError, match=rf"Invalid credentials: {word} \*\*\*") as denied:
             await environment.attempt(task("SELECT 1")).start()
 
-    assert JWT not in str(denied.value)
+    pair = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    assert all(secret not in str(denied.value) for secret in (JWT, PASSWORD, pair))
 
 
 async def test_a_cluster_that_asks_for_patience_is_asked_later() -> None:
@@ -286,6 +290,8 @@ async def test_a_task_that_can_never_run_is_refused(refused: TaskTemplate, told:
         ({"url": "http://trino.test", "jwt": {"secret": "jwt"}}, "use https, for the credential goes with each"),
         ({"jwt": {"secret": "a"}, "password": {"secret": "b"}}, r"executors\.trino\.jwt: a password is configured"),
         ({"user": "a\nb"}, r"executors\.trino\.user: is 'a\\nb'"),
+        ({"session": {"a=b": "c"}}, r"executors\.trino\.session: holds 'a=b'"),
+        ({"user": "a:b", "password": {"secret": "password"}}, r"executors\.trino\.user: is 'a:b': a user who has"),
         ({"interval": 400.0}, r"executors\.trino\.interval: is 400: use 120 at most, or Trino gives queries up"),
     ],
 )
