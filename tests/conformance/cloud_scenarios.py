@@ -240,7 +240,7 @@ class TrinoScenarios(AwsScenarios):
             "url": "https://trino.test",
             "user": USER,
             "password": {"secret": "password"},
-            "interval": 5.0,
+            "interval": 10.0,
         }
     )
     secrets: Mapping[str, str] = field(default_factory=lambda: {"password": PASSWORD})
@@ -252,6 +252,10 @@ class TrinoScenarios(AwsScenarios):
 
     def make_executor(self) -> Executor[Any]:
         return TrinoExecutor(lambda: self.service)
+
+    @override
+    def allowed_calls_per_hour(self, jobs: int) -> int:
+        return 3600 // 10 * jobs
 
     def query(self, statement: str) -> Job:
         return Job(make_template("presto", custom={"statement": statement}))

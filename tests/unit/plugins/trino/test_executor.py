@@ -4,7 +4,6 @@ The executor over a Trino of these tests, in virtual time.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from airscrew.engine.clock import LoopClock
 from airscrew.engine.errors import PermanentError
 from airscrew.engine.executor import NotStarted
 from airscrew.engine.testing.environment import ExecutorEnvironment
+from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.errors import ErrorKind, UsageError
 from airscrew.idl.phase import Phase
 from airscrew.idl.template import Sql, TaskTemplate, load_one, make_template
@@ -95,7 +95,7 @@ async def test_a_query_runs_only_when_the_state_that_holds_its_address_is_stored
     async with cluster() as (fake, environment):
         attempt = environment.attempt(task("SELECT 1 -- seconds=60"))
         await attempt.start()
-        await asyncio.sleep(60)
+        await elapse(60)
         before = fake.pages, fake.live()
         await attempt.run(until=Phase.RUNNING, limit_seconds=20)
         after = fake.live()
@@ -167,7 +167,7 @@ async def test_a_query_that_trino_gave_up_during_an_outage_is_the_system_s_failu
         attempt = environment.attempt(task("SELECT 1 -- seconds=3600"))
         await attempt.run(until=Phase.RUNNING, limit_seconds=20)
         await environment.restart()
-        await asyncio.sleep(301)
+        await elapse(301)
         status = await attempt.run(limit_seconds=100)
 
     assert status.error is not None
