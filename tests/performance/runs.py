@@ -195,6 +195,21 @@ RUNS = (
         },
     ),
     Measured(
+        name="reopen",
+        what="Until 100 000 tasks in flight are under control again, in a store that holds 1 000 000 that are over",
+        commands=[("reopen", "--tasks", "100000", "--finished", "1000000")],
+        small=[("reopen", "--tasks", "500", "--finished", "1000")],
+        prepare=on_sqlite,
+        bars={"under_control_s": Bar(most=20)},
+    ),
+    Measured(
+        name="blocking",
+        what="1 000 tasks that are looked at every second, beside a plugin that blocks 1 s at each look: 5 pairs",
+        commands=[("blocking", "--tasks", "1000", "--repeat", "5")],
+        small=[("blocking", "--tasks", "100", "--repeat", "1")],
+        bars={"loop_lag_p99_ms": Bar(most=50)},
+    ),
+    Measured(
         name="sizes",
         what="CPU of an echo task at 1 000, 10 000 and 100 000 tasks, the median of 5; sqlite with fsync",
         commands=[("engine", "--tasks", str(size)) for size in (1000, 10_000, 100_000) for _ in range(5)],

@@ -23,6 +23,9 @@ LEAST_RATIO = 0.08
 MOST_REVISIONS = 3.0
 """The engine's own way of writing makes two, which no noise changes."""
 
+MOST_REOPEN_CPU_MS = 1.2
+"""Four times what it is; a look at each of the twenty thousand others would add two."""
+
 MOST_GROWTH = 2.0
 
 MOST_KILOBYTES = 20.0
@@ -67,3 +70,9 @@ def test_a_waiting_task_takes_no_multiple_of_the_memory_that_it_did(tmp_path: Pa
 
     kilobytes = (number(found["rss_mb"]) - number(found["rss_before_mb"])) * 1000 / 3000
     assert kilobytes <= MOST_KILOBYTES, f"{kilobytes:.1f} KB a task"
+
+
+def test_what_runs_is_under_control_again_without_a_look_at_what_is_over(tmp_path: Path) -> None:
+    found = bench("reopen", "--tasks", "500", "--finished", "20000", "--store", f"sqlite:{tmp_path / 'state.db'}")
+
+    assert number(found["cpu_ms_per_task"]) <= MOST_REOPEN_CPU_MS, found

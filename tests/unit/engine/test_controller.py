@@ -58,6 +58,22 @@ class TestCadence:
         assert (checks, again) == (290, written)
         assert rig.store.txns > written  # another state is kept, whether or not the phase moved
 
+    async def test_a_restart_looks_at_what_runs_and_writes_nothing_of_it(self) -> None:
+        rig = Rig()
+        for number in range(20):
+            await rig.submit(f"e{number}")
+        rig.executor.will("check_task_status", *[TaskStatus.running(Count())] * 60)
+        async with rig.engine(crash=True):
+            await elapse(15)  # each was looked at once, and keeps another state by that
+        checks, written = rig.executor.count("check_task_status"), rig.store.txns
+
+        async with rig.engine(crash=True):
+            await elapse(1)
+            begun = rig.store.txns
+
+        assert rig.executor.count("check_task_status") == checks + 20
+        assert begun - written <= 1  # the number of this life
+
     async def test_no_gap_between_checks_is_longer_than_the_interval(self) -> None:
         rig = Rig()
         await rig.submit()

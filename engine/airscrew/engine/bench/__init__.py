@@ -1,7 +1,7 @@
 """
 Measurements of the engine on the machine that it is on.
 
-``engine``, ``inflight``, ``reopen``, ``startup``, ``overhead``, ``pods`` and ``pod_events`` each have
+``engine``, ``inflight``, ``reopen``, ``blocking``, ``startup``, ``overhead``, ``pods`` and ``pod_events`` each have
 ``async def measure(options) -> dict``, whose keys are the figures that ``airscrew bench`` prints. Nothing here MUST be
 imported by any other command. What a measurement needs of a plugin it finds by the entry-point group
 ``airscrew.benchmarks``: the engine knows none.

@@ -8,7 +8,7 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
 from airscrew.engine.data.secrets import open_secrets
 from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
+from airscrew.engine.executor import AnyExecutor
 from airscrew.engine.metrics import NO_METERS, Recorder
 from airscrew.engine.metrics.store import TimedStore
 from airscrew.engine.outbox import FileSink, LogSink
@@ -78,7 +79,11 @@ def rss_mb() -> float:
 
 @asynccontextmanager
 async def bench_engine(
-    options: BenchOptions, *, sinks: bool = True, executors: Mapping[str, dict[str, object]] | None = None
+    options: BenchOptions,
+    *,
+    sinks: bool = True,
+    executors: Mapping[str, dict[str, object]] | None = None,
+    others: Sequence[AnyExecutor] = (),
 ) -> AsyncIterator[tuple[Core, Store]]:
     """
     Run an engine over the chosen store, with the sinks that are on by default.
@@ -87,6 +92,7 @@ async def bench_engine(
         options: Which store, and where files are.
         sinks: Whether events go anywhere.
         executors: The only ones that are on, with their configuration; None for those that reach nothing outside.
+        others: Executors beside the installed ones.
     """
     random = Random(1)
     async with AsyncExitStack() as stack:
@@ -104,6 +110,8 @@ async def bench_engine(
             installation=await ensure_installation(store, random),
         )
         registry = Registry()
+        for one in others:
+            registry.register(one)
         candidates = discover()
         reaching = {"process", "http_job", "pod"} | {one.id for one in candidates if one.needs_config}
         off = reaching if executors is None else {one.id for one in candidates} - {*executors}

@@ -63,6 +63,16 @@ def reopen(app: App, tasks: int, finished: int, store: str, output: str) -> None
 
 
 @bench.command(cls=Command)
+@tasks_option
+@click.option("--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="How many pairs.")
+@output_option("table", "json", "yaml")
+@click.pass_obj
+def blocking(app: App, tasks: int, repeat: int, output: str) -> None:
+    """How late the loop is beside a plugin that blocks, and without it."""
+    _measure(app, "blocking", output, tasks=tasks, repeat=repeat)
+
+
+@bench.command(cls=Command)
 @click.option("--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="How often.")
 @output_option("table", "json", "yaml")
 @click.pass_obj
