@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from tests.stock.vendor import Vendor
 from tests.stock.vendors.airbyte import Airbyte
 from tests.stock.vendors.amazon import Amazon
 from tests.stock.vendors.bigquery import BigQuery
+from tests.stock.vendors.databricks import TOKEN as DATABRICKS_TOKEN
 from tests.stock.vendors.databricks import Databricks
 from tests.stock.vendors.hook import Hook
 from tests.stock.vendors.openai import OpenAi
@@ -43,12 +44,14 @@ class Stock:
         templates: Tasks for them.
         vendors: What they talk to.
         log: What their process says.
+        secrets: What the service's configuration names.
     """
 
     service: dict[str, object]
     templates: dict[str, TaskTemplate]
     vendors: dict[str, Vendor]
     log: Path
+    secrets: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @pytest.fixture(scope="session")
@@ -177,3 +180,19 @@ def serving(
             process.kill()
             process.wait(timeout=10)
             process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def flyte2_home(
+    vendors: dict[str, Vendor], authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stock]:
+    """Flyte 2's connectors, which are given the vendors' credentials with each call."""
+    bigquery = vendors["bigquery"]
+    assert isinstance(bigquery, BigQuery)
+    variables = bigquery.variables() | vendors["databricks"].variables() | {"SSL_CERT_FILE": str(authority.cert)}
+    secrets = {"vendors/google": bigquery.account.read_text(), "vendors/databricks": DATABRICKS_TOKEN}
+    named = {"google_application_credentials": "vendors/google", "databricks_token": "vendors/databricks"}
+    folder, templates = tmp_path_factory.mktemp("flyte2"), templates_of("flyte2")
+    with serving("flyte2", "flyte", folder, variables) as service:
+        given = {**service, "connection": {"secrets": named}}
+        yield Stock(service=given, templates=templates, vendors=vendors, log=folder / "log", secrets=secrets)

@@ -5,7 +5,7 @@ The outside systems that stock connectors make jobs at, each with what is peculi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -65,7 +65,8 @@ class System:
     def parameter(self) -> object:
         """Make a parameter of tests, with its marks."""
         marks = pytest.mark.reaches(self.name, how="stock", by=self.by, checked=self.checked, limits=dict(self.limits))
-        return pytest.param(self, id=self.name, marks=marks)
+        name = f"{self.name}-flyte2" if self.home == "flyte2_home" else self.name
+        return pytest.param(self, id=name, marks=marks)
 
 
 OPENAI = System(
@@ -160,4 +161,12 @@ SAGEMAKER = System(
     },
 )
 
-SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE, SAGEMAKER)
+DATABRICKS2 = replace(DATABRICKS, by="flyteplugins-databricks", home="flyte2_home")
+BIGQUERY2 = replace(
+    BIGQUERY,
+    by="flyteplugins-bigquery",
+    home="flyte2_home",
+    limits={"system failure": BLAMES, "garbage": RAISES},
+)
+
+SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE, SAGEMAKER, DATABRICKS2, BIGQUERY2)

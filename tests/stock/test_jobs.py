@@ -53,6 +53,7 @@ def environment(stock: Stock, system: System, tmp_path: Path) -> Environment:
     return ExecutorEnvironment(
         ConnectorExecutor,
         config={"services": {system.name: stock.service}, "discovery_interval": 60.0},
+        secrets=stock.secrets,
         state_directory=str(tmp_path / "state"),
         root=(tmp_path / "data").as_uri(),
     )
