@@ -8,7 +8,7 @@ import sys
 from collections import OrderedDict
 from pathlib import Path
 
-from flytekit import kwtypes, task
+from flytekit import Resources, kwtypes, task
 from flytekit.configuration import Image, ImageConfig, SerializationSettings
 from flytekit.extras.webhook import WebhookTask
 from flytekit.sensor.file_sensor import FileSensor
@@ -16,6 +16,7 @@ from flytekit.tools.translator import get_serializable
 from flytekit.types.structured import StructuredDataset
 from flytekitplugins.awssagemaker_inference import BotoConfig, BotoTask, SageMakerEndpointTask
 from flytekitplugins.bigquery import BigQueryConfig, BigQueryTask
+from flytekitplugins.mmcloud import MMCloudConfig
 from flytekitplugins.openai import BatchEndpointTask, ChatGPTTask
 from flytekitplugins.slurm import SlurmFunctionConfig, SlurmScriptConfig, SlurmTask
 from flytekitplugins.spark import DatabricksV2
@@ -40,7 +41,13 @@ def work(n: int) -> None:
     """A function, of which nothing is run: what its connector does is what is asked."""
 
 
+@task(task_config=MMCloudConfig(), requests=Resources(cpu="2", mem="4Gi"), environment={"KIND": "test"})
+def float_away(n: int) -> None:
+    """A function in a container of a cloud."""
+
+
 TASKS = {
+    "mmcloud": float_away,
     "slurm": SlurmTask(
         name="batch",
         task_config=SlurmScriptConfig(ssh_config={"host": "cluster"}, batch_script_path="/x", batch_script_args=["1"]),

@@ -23,6 +23,7 @@ from tests.stock.vendors.bigquery import BigQuery
 from tests.stock.vendors.databricks import TOKEN as DATABRICKS_TOKEN
 from tests.stock.vendors.databricks import Databricks
 from tests.stock.vendors.hook import Hook
+from tests.stock.vendors.mmcloud import MemoryMachine
 from tests.stock.vendors.openai import OpenAi
 from tests.stock.vendors.snowflake import Snowflake
 from tests.support.pki import Authority
@@ -74,6 +75,7 @@ def vendors(authority: Authority) -> Iterator[dict[str, Vendor]]:
             "amazon": Amazon(),
             "airbyte": Airbyte(),
             "snowflake": Snowflake(authority),
+            "mmcloud": MemoryMachine(),
         }
         for each in made.values():
             stack.enter_context(each)

@@ -161,6 +161,22 @@ SAGEMAKER = System(
     },
 )
 
+MMCLOUD = System(
+    name="mmcloud",
+    task="mmcloud",
+    vendor="mmcloud",
+    by="flytekitplugins-mmcloud",
+    checked="unchecked; its command line `float` is a program of the tests",
+    inputs={"n": 3},
+    user_words="",
+    system_words="",
+    limits={
+        "user failure": "told without a reason",
+        "system failure": f"{BLAMES}, and tells no reason",
+        "garbage": RAISES,
+        "lost reply": UNKNOWN,
+    },
+)
 DATABRICKS2 = replace(DATABRICKS, by="flyteplugins-databricks", home="flyte2_home")
 BIGQUERY2 = replace(
     BIGQUERY,
@@ -169,4 +185,4 @@ BIGQUERY2 = replace(
     limits={"system failure": BLAMES, "garbage": RAISES},
 )
 
-SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE, SAGEMAKER, DATABRICKS2, BIGQUERY2)
+SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE, SAGEMAKER, MMCLOUD, DATABRICKS2, BIGQUERY2)
