@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ pytest_plugins = [
     "tests.support.object_stores",
     "tests.support.reached",
 ]
+
+# How long an example takes says how busy the machine is, and that the first one pays for imports.
+settings.register_profile("shared", deadline=None)
+settings.load_profile("shared")
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 

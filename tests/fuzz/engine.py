@@ -25,11 +25,12 @@ from airscrew.engine.api.model import ApiError, ExecutionView, ListRequest, Subm
 from airscrew.engine.api.wire import encode
 from airscrew.engine.clock import LoopClock
 from airscrew.engine.config import Secrets
-from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
+from airscrew.engine.core import Core, CoreParts, open_core
 from airscrew.engine.data.secrets import open_secrets
 from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.executor import AnyExecutor
+from airscrew.engine.installation import ensure_installation
 from airscrew.engine.registry import Registry
 from airscrew.engine.taskcache import StoreTaskCache
 from airscrew.engine.testing.virtual_time import run_virtual

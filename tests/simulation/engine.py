@@ -27,9 +27,10 @@ from typing_extensions import override
 
 from airscrew.engine.api.model import ApiError
 from airscrew.engine.clock import LoopClock
-from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
+from airscrew.engine.core import Core, CoreParts, open_core
 from airscrew.engine.data.secrets import EnvironmentSecrets, Secrets
 from airscrew.engine.dataplane import LocalDataPlane
+from airscrew.engine.installation import ensure_installation
 from airscrew.engine.machine import Policy
 from airscrew.engine.metrics import NO_METERS, Recorder
 from airscrew.engine.outbox.sinks import RefusedError, Sink

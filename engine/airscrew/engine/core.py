@@ -29,6 +29,7 @@ from airscrew.engine.controller.turn import Turns
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.executor import Setup
 from airscrew.engine.hosting import Hosts
+from airscrew.engine.installation import ensure_installation
 from airscrew.engine.machine import Policy
 from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.outbox import Outbox, Sink
@@ -41,15 +42,11 @@ from airscrew.engine.service.submission import Submitter
 from airscrew.engine.sharing import Leadership, ShardWork
 from airscrew.engine.timebase import BootClock, EngineClock, next_life, open_timebase
 from airscrew.engine.workqueue import WorkQueue
-from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId, Uid
-from airscrew.state import keys
-from airscrew.state.errors import SchemaError
 from airscrew.state.fencing import FencedStore
 from airscrew.state.members import LEADER, Membership
 from airscrew.state.records import Options
-from airscrew.state.store import Compare, Put, Store
-from airscrew.state.transfer import UNFINISHED_KEY
+from airscrew.state.store import Store
 
 FLUSH_SECONDS = 5.0
 TIME_SECONDS = 5.0
@@ -200,35 +197,6 @@ async def _begin(core: Core, parts: CoreParts) -> None:
         return
     parts.membership.set_time(core.clock.now)
     await parts.membership.begin(core.shared, parts.registry.state_versions())
-
-
-async def ensure_installation(store: Store, random: Random) -> str:
-    """
-    Check that the store is ours to work on, and return the installation's UID, drawn once, when the store is new.
-
-    Raises:
-        SchemaError: Its keys were laid out by a newer version.
-        UsageError: An import into it was interrupted.
-    """
-    await _check_layout(store)
-    found = await store.get(keys.INSTALLATION)
-    if found is not None:
-        return found.value.decode()
-    uid = f"{random.getrandbits(128):032x}"
-    layout = Put(keys.SCHEMA, str(keys.LAYOUT_VERSION).encode())
-    result = await store.txn([Compare(keys.INSTALLATION, 0)], [Put(keys.INSTALLATION, uid.encode()), layout])
-    return uid if result.succeeded else await ensure_installation(store, random)
-
-
-async def _check_layout(store: Store) -> None:
-    if await store.get(UNFINISHED_KEY) is not None:
-        raise UsageError("an import into this store was interrupted: run `airscrew state import` with that file again")
-    found = await store.get(keys.SCHEMA)
-    if found is not None and int(found.value) > keys.LAYOUT_VERSION:
-        raise SchemaError(
-            f"the store's keys have layout {found.value.decode()} and this airscrew knows {keys.LAYOUT_VERSION}: "
-            "use the newer airscrew that wrote it"
-        )
 
 
 @dataclass(frozen=True, slots=True)

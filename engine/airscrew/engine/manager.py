@@ -23,13 +23,15 @@ from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 from airscrew.engine.arrivals import Arrivals, LookForArrivals
+from airscrew.engine.chores import keep_anchor, keep_retention, tell_what_is_left
 from airscrew.engine.clock import Clock, SystemClock
 from airscrew.engine.config import EngineSettings, WorkKind, WorkScope
-from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
+from airscrew.engine.core import Core, CoreParts, open_core
 from airscrew.engine.data.secrets import open_secrets
 from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.hosting import executor_view
+from airscrew.engine.installation import ensure_installation
 from airscrew.engine.logs import masking
 from airscrew.engine.machine import Policy
 from airscrew.engine.metrics import NO_METERS, Meters
@@ -48,10 +50,9 @@ from airscrew.engine.registry import (
 from airscrew.engine.service.reader import Reader
 from airscrew.engine.service.service import StoreViewer
 from airscrew.engine.taskcache import StoreTaskCache
-from airscrew.engine.timebase import Anchor, LinuxBootClock, write_anchor
+from airscrew.engine.timebase import LinuxBootClock
 from airscrew.idl.errors import UsageError
 from airscrew.state.beside import running_beside
-from airscrew.state.errors import StoreError
 from airscrew.state.holder import myself
 from airscrew.state.lock import EngineLock
 from airscrew.state.members import Member, Membership, join
@@ -64,17 +65,6 @@ if TYPE_CHECKING:
     from airscrew.state.store import LeaseStore, Store
 
 log = logging.getLogger("airscrew.manager")
-progress = logging.getLogger("airscrew.progress")
-progress.setLevel(logging.INFO)  # an operator who waits is told, whatever the log's level is
-
-ANCHOR_SECONDS = 60.0
-PROGRESS_SECONDS = 2.0
-TAKEN_UP_SHARE = 0.01
-"""So few of what was found at the start are told from what has come since no more."""
-
-RETENTION_SECONDS = 3600.0
-RETENTION_LEAST_SECONDS = 60.0
-"""What is kept for minutes only is looked for more often than once an hour, and no more often than this."""
 
 SOCKET_SECONDS = 0.2
 PROCESS_EXECUTOR = "process"
@@ -335,9 +325,9 @@ async def _beside(core: Core, store: Store, settings: EngineSettings, socket: _S
     """What runs beside the loop: the socket, and the leader's chores of the anchor of time and retention."""
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(_keep_anchor(core, store), name="anchor"),
-            group.create_task(_keep_retention(core, settings), name="retention"),
-            group.create_task(_tell_what_is_left(core), name="progress"),
+            group.create_task(keep_anchor(core, store), name="anchor"),
+            group.create_task(keep_retention(core, settings), name="retention"),
+            group.create_task(tell_what_is_left(core), name="progress"),
         ]
         if socket is not None:
             group.create_task(socket.serve(core, settings), name="socket")
@@ -349,41 +339,6 @@ async def _beside(core: Core, store: Store, settings: EngineSettings, socket: _S
                 socket.stop.set()
             for task in tasks:
                 task.cancel()
-
-
-async def _tell_what_is_left(core: Core) -> None:
-    """Say now and then how many of those that were found unfinished still wait for their first turn."""
-    found = core.controller.ready
-    while True:
-        await asyncio.sleep(PROGRESS_SECONDS)
-        left = core.controller.ready
-        if left <= found * TAKEN_UP_SHARE:
-            return
-        progress.info("taking up what is unfinished", extra={"left": left, "of": found})
-
-
-async def _keep_anchor(core: Core, store: Store) -> None:
-    boot = LinuxBootClock()
-    while True:
-        await asyncio.sleep(ANCHOR_SECONDS)
-        if not core.leadership.is_held:
-            continue
-        with suppress(StoreError):
-            anchor = Anchor(time=core.clock.now(), boot_id=boot.boot_id(), uptime=boot.uptime())
-            await write_anchor(store, anchor)
-
-
-async def _keep_retention(core: Core, settings: EngineSettings) -> None:
-    """Prune now if nobody did for a while: a home that only short runs use is kept small too."""
-    age, stamp = settings.retention.finished_age, settings.home_path / "pruned"
-    pause = min(max(age / 4, RETENTION_LEAST_SECONDS), RETENTION_SECONDS)
-    while age > 0:
-        is_due = not stamp.exists() or not 0 <= time.time() - stamp.stat().st_mtime < pause
-        if is_due and core.leadership.is_held:
-            with suppress(StoreError):
-                await core.api.pruner.collect(ended_before=core.clock.now() - age, keep=settings.retention.keep)
-                stamp.touch()
-        await asyncio.sleep(pause)
 
 
 @dataclass(slots=True)

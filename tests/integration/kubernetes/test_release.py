@@ -13,7 +13,7 @@ from airscrew.engine.clock import SystemClock
 from airscrew.engine.config import EngineSettings
 from airscrew.engine.errors import ExecutorError
 from airscrew.engine.executor import Released
-from airscrew.engine.manager import ensure_installation
+from airscrew.engine.installation import ensure_installation
 from airscrew.engine.release import Letting, release
 from airscrew.plugins.kubernetes import scale as scaling
 from airscrew.plugins.kubernetes.api.connection import ClusterConfig, open_connection

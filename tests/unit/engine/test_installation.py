@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from airscrew.engine.core import ensure_installation
+from airscrew.engine.installation import ensure_installation
 from airscrew.idl.errors import UsageError
 from airscrew.state import keys
 from airscrew.state.errors import SchemaError

@@ -8,12 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from airscrew.idl.template import TaskTemplate, load_one
-
-settings.register_profile("idl", deadline=None)  # the first example pays for imports, and machines are shared
-settings.load_profile("idl")
 
 TEMPLATES = Path(__file__).parents[2] / "data" / "templates"
 

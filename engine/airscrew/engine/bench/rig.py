@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 from airscrew.engine.clock import SystemClock
 from airscrew.engine.collector import look_seldom
 from airscrew.engine.config import Secrets
-from airscrew.engine.core import Core, CoreParts, ensure_installation, open_core
+from airscrew.engine.core import Core, CoreParts, open_core
 from airscrew.engine.data.secrets import open_secrets
 from airscrew.engine.data.storage import Storage
 from airscrew.engine.dataplane import LocalDataPlane
 from airscrew.engine.executor import AnyExecutor
+from airscrew.engine.installation import ensure_installation
 from airscrew.engine.metrics import NO_METERS, Recorder
 from airscrew.engine.metrics.store import TimedStore
 from airscrew.engine.outbox import FileSink, LogSink

@@ -10,7 +10,7 @@ from typing_extensions import TypeIs
 from airscrew.engine.controller.fitting import CODE_LIMIT, short_error
 from airscrew.engine.controller.ports import Outcome
 from airscrew.engine.errors import PermanentError, RetryableError
-from airscrew.engine.executor import AnyStatus, TaskStatus
+from airscrew.engine.executor import AnyExecutor, AnyStatus, TaskStatus
 from airscrew.engine.machine import StartFailed, Told
 from airscrew.idl.errors import shorten
 from airscrew.idl.phase import Phase
@@ -71,3 +71,9 @@ def describe(error: BaseException) -> str:
     """Say in one line what went wrong."""
     text = str(error).strip().splitlines()
     return shorten(f"{type(error).__name__}: {text[0]}" if text else type(error).__name__, REASON_LIMIT)
+
+
+def without_recorded(states: list[object], recorded: object, executor: AnyExecutor) -> list[object]:
+    """Take the recorded job out of what was listed; the first that was created when none can be told to be it."""
+    same = next((state for state in states if executor.is_same_job(state, recorded)), None)
+    return states[1:] if same is None else [state for state in states if state is not same]

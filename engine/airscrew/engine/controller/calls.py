@@ -16,7 +16,14 @@ import msgspec
 
 from airscrew.engine.clock import Clock
 from airscrew.engine.controller.accounting import counted
-from airscrew.engine.controller.answers import REASON_LIMIT, checked_status, describe, start_failed, with_outcome
+from airscrew.engine.controller.answers import (
+    REASON_LIMIT,
+    checked_status,
+    describe,
+    start_failed,
+    with_outcome,
+    without_recorded,
+)
 from airscrew.engine.controller.codec import NewerStateError, decode_state, encode_state, raw_state
 from airscrew.engine.controller.fitting import fitting, short_error
 from airscrew.engine.controller.host import Host
@@ -232,11 +239,10 @@ class Calls:
         try:
             return await self._told(live, host.executor, context, status, raw)
         except Exception as error:  # noqa: BLE001 - the job is started: only its outputs could not be read yet
-            running = TaskInfo(logs=status.info.logs)
             return Told(
                 phase=Phase.RUNNING,
                 reason=f"its outputs cannot be read yet: {describe(error)}",
-                info=running,
+                info=TaskInfo(logs=status.info.logs),
                 state=raw,
                 state_version=host.executor.state_version,
                 check_after=5.0,
@@ -319,7 +325,7 @@ class Calls:
         found = cast("Sequence[AnyFound]", await self._ask(live, host, "find", context))
         states = [one.state for one in sorted(found, key=lambda one: one.created_at)]
         if request.attempt == live.record.attempt and live.record.created:
-            states = _without_recorded(states, self._state(live, host.executor), host.executor)
+            states = without_recorded(states, self._state(live, host.executor), host.executor)
         return states, None if looked_at >= counts_at else counts_at
 
     async def _kill(self, live: Live, host: Host, reason: str) -> Fact:
@@ -367,13 +373,12 @@ class Calls:
         locations = self.data.locations(place)
         limits = [one.at for one in deadlines(record, options) if one.name in {"attempt", "total"}]
         has_state = attempt is None and record.state is not NO_STATE and bool(bytes(record.state))
-        execution = live.execution
         return TaskContext(
-            execution=execution,
+            execution=live.execution,
             uid=options.uid,
             attempt=place.attempt,
             key=place.key,
-            namespace=execution.namespace,
+            namespace=live.execution.namespace,
             labels=options.labels,
             annotations=options.annotations,
             service_account=options.service_account,
@@ -388,14 +393,8 @@ class Calls:
             deadline=min(limits, default=None),
             previous_state=decode_state(record, executor) if has_state else None,
             clock=self.clock,
-            wake=partial(self.wake, execution),
+            wake=partial(self.wake, live.execution),
             data=self.data.access(place, locations),
             raw_state=raw_state(record) if has_state else None,
             message=message,
         )
-
-
-def _without_recorded(states: list[object], recorded: object, executor: AnyExecutor) -> list[object]:
-    """Take the recorded job out of what was listed; the first that was created when none can be told to be it."""
-    same = next((state for state in states if executor.is_same_job(state, recorded)), None)
-    return states[1:] if same is None else [state for state in states if state is not same]

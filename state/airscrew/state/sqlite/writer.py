@@ -10,20 +10,19 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TypeVar, final
-
-from typing_extensions import override
 
 from airscrew.state.errors import StoreError, StoreFullError, StoreUnavailableError
 from airscrew.state.feed import Feed
 from airscrew.state.leases import LeaseBook, LeaseTimer
 from airscrew.state.sqlite.database import Database
 from airscrew.state.sqlite.failures import translate
-from airscrew.state.sqlite.group import Group, Lookup, Place, Request, Revoke, Row, Transaction
+from airscrew.state.sqlite.group import Group, Request, Revoke, Transaction
+from airscrew.state.sqlite.lookup import FileLookup
 from airscrew.state.sqlite.reader import Reader
 from airscrew.state.sqlite.rowcache import RowCache
 from airscrew.state.sqlite.runner import Runner
@@ -32,8 +31,6 @@ from airscrew.state.store import Event, TxnResult
 
 GROUP_ROWS = 128
 """A group takes no more requests once it writes so many rows: judging must not hold the loop for long."""
-
-_WORTH_ONE_STATEMENT = 4
 
 AnswerT = TypeVar("AnswerT")
 AnyRequest = Request[TxnResult] | Request[int] | Request[None]
@@ -165,7 +162,7 @@ class Writer:
         if self._reader is None:
             self._reopen(partial(self._retried, self._take_queue()))
             return
-        lookup = _Lookup(self.cache, self._database)
+        lookup = FileLookup(self.cache, self._database)
         group = Group(self.feed.revision, lookup, self.book)
         try:
             lookup.look_ahead(key for request in islice(self._queue, GROUP_ROWS) for key in request.looks_up())
@@ -359,45 +356,3 @@ class Writer:
         self.feed.compact(piece.last)
         self._submit(partial(self._database.sweep, piece.last), done)
         return True
-
-
-@final
-class _Lookup(Lookup):
-    """
-    What is on the disk: from memory, else by the writer's own connection, whose pages stay warm.
-
-    Made for one group: nothing is written while it is judged, so that what was found once is not looked up again.
-    """
-
-    __slots__ = ("_cache", "_found", "_reader")
-
-    def __init__(self, rows: RowCache, database: Database) -> None:
-        assert database.judge is not None, "groups are judged while the file is open"
-        self._cache = rows
-        self._found: dict[str, Row | None] = {}
-        self._reader = database.judge
-
-    def look_ahead(self, keys: Iterable[str]) -> None:
-        """Look up at once what a group will ask for."""
-        cache = self._cache
-        missing = [key for key in keys if cache.get(key) is None]
-        if len(missing) >= _WORTH_ONE_STATEMENT:
-            self._found = dict.fromkeys(missing)
-            self._found.update(self._reader.rows(missing))
-
-    @override
-    def row(self, key: str) -> Row | None:
-        row = self._cache.get(key)
-        if row is not None:
-            return row
-        if key not in self._found:
-            self._found[key] = self._reader.row(key)
-        return self._found[key]
-
-    @override
-    def span(self, start: str, end: str) -> Sequence[Place]:
-        return self._reader.span(start, end)
-
-    @override
-    def leased(self, lease: int) -> Sequence[Place]:
-        return self._reader.leased(lease)
