@@ -172,7 +172,7 @@ def _with_a_late_start(plan: Plan, life: LifePlan | None, random: Random) -> Pla
         share(plan, random), kinds=("listed",), held_kind="listed", executions=14, rates=rates, outages=(), full=()
     )
     count = random.randint(1, 2)
-    away = LEASE_SECONDS * random.uniform(1.2, 3.0)
+    away = LEASE_SECONDS * random.uniform(1.2, 6.0)  # until the next owner has given the start up, and made another
     late = replace(plan.lives[0], end=End.HOLD, count=count, site="", seconds=40.0, away=away)
     if life is None:
         return replace(plan, lives=(late, plan.lives[-1]))

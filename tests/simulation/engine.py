@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 POLICY = Policy(check_failures=6, backoff_cap=20.0, kill_deadline=60.0, kill_pace=2.0)
 RESTART_SECONDS = 2.0
-AFTERLIFE_SECONDS = 60.0
+AFTERLIFE_SECONDS = 90.0
 """For how long one that comes back may run on before its machine is switched off."""
 
 
@@ -285,7 +285,7 @@ class Engines:
             life.visits_left, life.trace = life.plan.count, tracer(life.plan.site, life.visit)
         self.world.loop.resume(life)
         self.world.story.add("== BACK", f"life {life.number}; life {self.world.owner} has the lock")
-        if self.world.plan.is_shared and life.number % 2:
+        if self.world.plan.is_shared and life.number % 3 == 2:
             life.stop.set()  # a member again, and it leaves in order
         self.world.loop.call_later(AFTERLIFE_SECONDS, self._switch_off, life, context=self.world.context)
 

@@ -336,7 +336,7 @@ class Service:
             if now <= made[0].created_at + kept:
                 return self._told(made[0])
         late_to_show = {Fault.HIDDEN, Fault.LATE, Fault.HUNG, Fault.LOST_REPLY, Fault.HANG}
-        hidden = fault in late_to_show and self.mode is Mode.LISTED
+        hidden = (fault in late_to_show or bool(late_of)) and self.mode is Mode.LISTED
         job = Job(
             id=f"{self.name}-{len(self.jobs) + 1}",
             key=key,

@@ -204,7 +204,7 @@ async def test_tasks_that_a_quota_would_refuse_are_held_back_and_follow_one_anot
         for name in (first, second, *others):
             await api.kill(name, "enough")
 
-    assert sent <= 2 + 4 * 2, "those that wait were sent to be refused"
+    assert sent <= 2 + 4 * 3, "those that wait were sent to be refused"
 
 
 async def test_what_never_fits_fails_at_once_and_says_why(cluster: Cluster) -> None:
