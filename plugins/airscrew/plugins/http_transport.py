@@ -113,6 +113,19 @@ class AiohttpTransport(Transport):
         await self._session.close()
 
 
+def excerpt(body: bytes | str, limit: int = 300) -> str:
+    """Put the beginning of an answer on one line, for messages."""
+    begin = body[: limit * 2]
+    text = begin if isinstance(begin, str) else begin.decode("utf-8", "replace")
+    return " ".join(text.split())[:limit] or "(empty)"
+
+
+def patience_of(reply: Reply) -> float | None:
+    """Read for how many seconds the provider asks to be left alone; a date counts as not said."""
+    told = reply.headers.get("retry-after", "").strip()
+    return float(told) if told.isdecimal() else None
+
+
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 

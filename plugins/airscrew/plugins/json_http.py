@@ -12,10 +12,11 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, cast
 
-from airscrew.plugins.http_transport import AiohttpTransport, Reply, Transport
-from airscrew.plugins.webapi import UnclearError, http_error
+from airscrew.plugins.http_transport import AiohttpTransport, Reply, Transport, excerpt, patience_of
+from airscrew.plugins.webapi import ProviderError, UnclearError, http_error
 
 NOT_FOUND = 404
 _SHOWN = 200
@@ -74,7 +75,7 @@ class JsonHttp:
     def _read(self, reply: Reply, what: str) -> JsonObject:
         if reply.status // 100 != 2:  # noqa: PLR2004 - the class of HTTP's successes
             told = reply.body[:_SHOWN].decode(errors="replace")
-            raise http_error(reply.status, f"{what} answered {reply.status}: {told}", _patience(reply))
+            raise http_error(reply.status, f"{what} answered {reply.status}: {told}", patience_of(reply))
         try:
             found: object = json.loads(reply.body)
         except ValueError as error:
@@ -112,7 +113,28 @@ async def open_json_http(
         await opened.close()
 
 
-def _patience(reply: Reply) -> float | None:
-    """Read for how long the provider asks to be left alone; a date counts as not said."""
-    told = reply.headers.get("retry-after", "")
-    return float(told) if told.isdecimal() else None
+def read_object(
+    request: str, reply: Reply, text: str, error: Callable[[str, Reply, Mapping[str, object], str], ProviderError]
+) -> Mapping[str, object]:
+    """
+    Read an answer. Pure.
+
+    Args:
+        request: What was asked, for people.
+        reply: The answer.
+        text: Its body, without secrets.
+        error: Makes an error of a request, its answer, the answer's members (none when it is no JSON object) and text.
+
+    Raises:
+        ProviderError: It is an error; the class tells whether nothing was done.
+    """
+    try:
+        answer: object = json.loads(text)
+    except ValueError:
+        answer = None
+    members: Mapping[str, object] = cast("JsonObject", answer) if isinstance(answer, dict) else {}
+    if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        if not isinstance(answer, dict):
+            raise UnclearError(f"{request} answered {reply.status} with no JSON object: {excerpt(text)}")
+        return members
+    raise error(request, reply, members, text)

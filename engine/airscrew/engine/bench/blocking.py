@@ -16,7 +16,7 @@ import msgspec
 from typing_extensions import override
 
 from airscrew.engine.api.model import SubmitRequest
-from airscrew.engine.bench.rig import Lag, bench_engine, now
+from airscrew.engine.bench.rig import Lag, bench_engine, now, submit_all, until_under_control
 from airscrew.engine.executor import Executor, Gone, NoEffect, StartDeclaration, TaskContext, TaskStatus
 
 if TYPE_CHECKING:
@@ -101,17 +101,10 @@ async def _lag(options: BenchOptions, name: str, *, blocks: bool) -> Lag:
 
 
 async def _start(core: Core, tasks: int) -> None:
-    numbers, template = iter(range(tasks)), _template("bench-polite")
-
-    async def submit() -> None:
-        for number in numbers:
-            await core.api.submit(SubmitRequest(name=f"polite-{number}", template=template))
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(SUBMITTERS):
-            group.create_task(submit())
-    while core.controller.unfinished < tasks or core.controller.ready:  # noqa: ASYNC110 - a poll disturbs less
-        await asyncio.sleep(0.02)
+    template = _template("bench-polite")
+    requests = (SubmitRequest(name=f"polite-{number}", template=template) for number in range(tasks))
+    await submit_all(core, requests, SUBMITTERS)
+    await until_under_control(core, tasks)
 
 
 async def _until_isolated(core: Core) -> None:

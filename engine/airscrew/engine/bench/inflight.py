@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from airscrew.engine.api.model import SubmitRequest
-from airscrew.engine.bench.rig import Lag, bench_engine, cpu_seconds, now, rss_mb
+from airscrew.engine.bench.rig import Lag, bench_engine, cpu_seconds, now, rss_mb, submit_all, until_under_control
 from airscrew.state import keys
 from airscrew.state.store import Put
 
@@ -68,15 +68,6 @@ async def start_sleeps(core: Core, tasks: int) -> None:
     template = make_template("core-sleep", inputs={"duration": timedelta}, name="bench.sleep").raw
     duration = from_json(SLEEP_SECONDS, literal_type_of(timedelta), "duration")
     inputs = encode_literal_map({"duration": duration}, WireForm.FLYTE1)
-    numbers = iter(range(tasks))
-
-    async def submit() -> None:
-        for number in numbers:
-            await core.api.submit(SubmitRequest(name=f"sleep-{number}", template=template, inputs=inputs))
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(SUBMITTERS):
-            group.create_task(submit())
-    # A poll disturbs what is measured less than an event at each change would.
-    while core.controller.unfinished < tasks or core.controller.ready:  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+    requests = (SubmitRequest(name=f"sleep-{number}", template=template, inputs=inputs) for number in range(tasks))
+    await submit_all(core, requests, SUBMITTERS)
+    await until_under_control(core, tasks)

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from airscrew.engine.api.model import SubmitRequest
 from airscrew.engine.bench.inflight import start_sleeps
-from airscrew.engine.bench.rig import bench_engine, cpu_seconds, echo_template, integer_inputs, now, rss_mb
+from airscrew.engine.bench.rig import (
+    bench_engine,
+    cpu_seconds,
+    echo_template,
+    integer_inputs,
+    now,
+    rss_mb,
+    until_under_control,
+)
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.store import Operation, Put, Store
@@ -35,9 +43,7 @@ async def measure(options: BenchOptions) -> dict[str, object]:
     started, used = now(), cpu_seconds()
     async with bench_engine(options) as (core, _):
         begun = now() - started
-        # A poll disturbs what is measured less than an event at each change would.
-        while core.controller.unfinished < options.tasks or core.controller.ready:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        await until_under_control(core, options.tasks)
         elapsed, used = now() - started, cpu_seconds() - used
         return {
             "tasks": options.tasks,

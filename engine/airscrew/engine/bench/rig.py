@@ -8,13 +8,14 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from airscrew.engine.api.model import SubmitRequest
 from airscrew.engine.clock import SystemClock
 from airscrew.engine.collector import look_seldom
 from airscrew.engine.config import Secrets
@@ -137,6 +138,26 @@ async def bench_engine(
         core = await stack.enter_async_context(open_core(parts))
         look_seldom()
         yield core, store
+
+
+async def until_under_control(core: Core, tasks: int) -> None:
+    """Wait until so many tasks are under control, and none of them waits for a turn."""
+    # A poll disturbs what is measured less than an event at each change would.
+    while core.controller.unfinished < tasks or core.controller.ready:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+
+
+async def submit_all(core: Core, requests: Iterable[SubmitRequest], submitters: int) -> None:
+    """Submit so many at once until all are accepted."""
+    left = iter(requests)
+
+    async def submit() -> None:
+        for request in left:
+            await core.api.submit(request)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(submitters):
+            group.create_task(submit())
 
 
 def echo_template() -> bytes:

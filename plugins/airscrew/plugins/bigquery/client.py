@@ -15,7 +15,8 @@ from urllib.parse import quote, urlencode
 
 from airscrew.plugins.bigquery.config import LIST_SIZE, BigQueryConfig
 from airscrew.plugins.bigquery.tokens import Tokens
-from airscrew.plugins.http_transport import Reply, Transport
+from airscrew.plugins.http_transport import Reply, Transport, excerpt, patience_of
+from airscrew.plugins.json_http import read_object
 from airscrew.plugins.webapi import ProviderError, RefusedError, ThrottledError, UnclearError, http_error
 
 JsonObject = Mapping[str, object]
@@ -24,7 +25,6 @@ DUPLICATE = "duplicate"
 
 _LATER = frozenset({"rateLimitExceeded", "quotaExceeded", "userRateLimitExceeded", "jobRateLimitExceeded"})
 _FIELDS = "jobReference,status,configuration/query/destinationTable"
-_SHOWN = 300
 
 
 class RefusalError(RefusedError):
@@ -120,42 +120,18 @@ class BigQueryClient:
         if reply.status == HTTPStatus.UNAUTHORIZED:
             self.tokens.forget()
         text = reply.body.decode("utf-8", "replace")
-        return read(f"bigquery: {method} {path}", reply, text.replace(token, "***") if token else text)
-
-
-def read(request: str, reply: Reply, text: str) -> JsonObject:
-    """
-    Read an answer. Pure.
-
-    Args:
-        request: What was asked, for people.
-        reply: The answer.
-        text: Its body, without secrets.
-
-    Raises:
-        ProviderError: It is an error; the class tells whether nothing was done.
-    """
-    try:
-        answer: object = json.loads(text)
-    except ValueError:
-        answer = None
-    members: JsonObject = cast("JsonObject", answer) if isinstance(answer, dict) else {}
-    if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        if not isinstance(answer, dict):
-            raise UnclearError(f"{request} answered {reply.status} with no JSON object: {_excerpt(text)}")
-        return members
-    raise _error(request, reply, members, text)
+        told = text.replace(token, "***") if token else text
+        return read_object(f"bigquery: {method} {path}", reply, told, _error)
 
 
 def _error(request: str, reply: Reply, members: JsonObject, text: str) -> ProviderError:
     found_error = members.get("error")  # a proxy's answer may hold something else there
     error: JsonObject = cast("JsonObject", found_error) if isinstance(found_error, dict) else {}
     reasons = _reasons(error.get("errors"))
-    told = f"{request} answered {reply.status}: {error.get('message') or _excerpt(text)}"
-    after = reply.headers.get("retry-after", "").strip()
+    told = f"{request} answered {reply.status}: {error.get('message') or excerpt(text)}"
     if _LATER & set(reasons):
-        return ThrottledError(told, float(after) if after.isdecimal() else None)
-    found = http_error(reply.status, told, float(after) if after.isdecimal() else None)
+        return ThrottledError(told, patience_of(reply))
+    found = http_error(reply.status, told, patience_of(reply))
     is_duplicate = reply.status == HTTPStatus.CONFLICT and DUPLICATE in reasons
     if isinstance(found, RefusedError) or is_duplicate:
         refusal = RefusalError(told, code=reasons[0] if reasons else "BadTaskSpecification")
@@ -177,7 +153,3 @@ def _object(value: object) -> JsonObject:
 
 def _jobs(project: str) -> str:
     return f"/bigquery/v2/projects/{quote(project, safe='')}/jobs"
-
-
-def _excerpt(text: str) -> str:
-    return " ".join(text[: _SHOWN * 2].split())[:_SHOWN] or "(empty)"

@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 
 from airscrew.plugins.databricks.config import LIST_SIZE, DatabricksConfig
 from airscrew.plugins.databricks.tokens import Tokens
-from airscrew.plugins.http_transport import Reply, Transport
+from airscrew.plugins.http_transport import Reply, Transport, excerpt, patience_of
+from airscrew.plugins.json_http import read_object
 from airscrew.plugins.webapi import ProviderError, RefusedError, ThrottledError, UnclearError, http_error
 
 JsonObject = Mapping[str, object]
@@ -25,7 +26,6 @@ _RUNS = "/api/2.1/jobs/runs"
 _LATER = frozenset({"REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE", "QUOTA_EXCEEDED"})
 _ABSENT = re.compile(r"Run .* does not exist|Run: .* in job: .* doesn't exist")
 """How Databricks says of a run that there is none, by its own client: with 400, as of a parameter that is wrong."""
-_SHOWN = 300
 
 
 class RefusalError(RefusedError):
@@ -121,38 +121,14 @@ class DatabricksClient:
         if reply.status == HTTPStatus.UNAUTHORIZED:
             self.tokens.forget()
         text = reply.body.decode("utf-8", "replace")
-        return read(f"databricks: {method} {path}", reply, text.replace(token, "***") if token else text)
-
-
-def read(request: str, reply: Reply, text: str) -> JsonObject:
-    """
-    Read an answer. Pure.
-
-    Args:
-        request: What was asked, for people.
-        reply: The answer.
-        text: Its body, without secrets.
-
-    Raises:
-        ProviderError: It is an error; the class tells whether nothing was done.
-    """
-    try:
-        answer: object = json.loads(text)
-    except ValueError:
-        answer = None
-    members: JsonObject = cast("JsonObject", answer) if isinstance(answer, dict) else {}
-    if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        if not isinstance(answer, dict):
-            raise UnclearError(f"{request} answered {reply.status} with no JSON object: {_excerpt(text)}")
-        return members
-    raise _error(request, reply, members, text)
+        told = text.replace(token, "***") if token else text
+        return read_object(f"databricks: {method} {path}", reply, told, _error)
 
 
 def _error(request: str, reply: Reply, members: JsonObject, text: str) -> ProviderError:
     code, message = members.get("error_code"), members.get("message")
-    told = f"{request} answered {reply.status}: {message or _excerpt(text)}"
-    after = reply.headers.get("retry-after", "").strip()
-    patience = float(after) if after.isdecimal() else None
+    told = f"{request} answered {reply.status}: {message or excerpt(text)}"
+    patience = patience_of(reply)
     if code in _LATER:
         return ThrottledError(told, patience)
     found = http_error(reply.status, told, patience)
@@ -162,7 +138,3 @@ def _error(request: str, reply: Reply, members: JsonObject, text: str) -> Provid
     says_absent = code == "INVALID_PARAMETER_VALUE" and isinstance(message, str) and _ABSENT.search(message)
     refusal.is_absent = bool(says_absent) or code == "RESOURCE_DOES_NOT_EXIST"
     return refusal
-
-
-def _excerpt(text: str) -> str:
-    return " ".join(text[: _SHOWN * 2].split())[:_SHOWN] or "(empty)"

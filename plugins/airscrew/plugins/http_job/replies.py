@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import cast
 
+from airscrew.plugins import http_transport
 from airscrew.plugins.http_job.config import KEY_ID, Listing, Service
 from airscrew.plugins.http_job.paths import look_up, text_at
 from airscrew.plugins.http_transport import Reply
@@ -200,5 +201,4 @@ def retry_after(reply: Reply, now: float) -> float | None:
 
 def excerpt(reply: Reply) -> str:
     """The beginning of an answer on one line, for messages."""
-    text = " ".join(reply.body[: _SHOWN * 2].decode("utf-8", "replace").split())
-    return text[:_SHOWN] or "(empty)"
+    return http_transport.excerpt(reply.body, _SHOWN)

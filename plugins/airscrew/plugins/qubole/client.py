@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from airscrew.plugins.http_transport import Reply, Transport
+from airscrew.plugins.http_transport import Reply, Transport, excerpt, patience_of
 from airscrew.plugins.qubole.config import Config
 from airscrew.plugins.webapi import DeniedError, UnclearError, Vault, http_error
 
@@ -109,18 +109,19 @@ class QuboleClient:
         is_absent = absent and reply.status == HTTPStatus.NOT_FOUND
         if is_absent or HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
             return reply
-        told = f"qubole: {method} {path.partition('?')[0]} answered {reply.status}: {_excerpt(reply)}"
+        told = f"qubole: {method} {path.partition('?')[0]} answered {reply.status}: {excerpt(reply.body, _SHOWN)}"
         if reply.status == _AGAIN:
             raise UnclearError(told)
-        after = reply.headers.get("retry-after", "")
-        error = http_error(reply.status, told, float(after) if after.isdecimal() else None)
+        error = http_error(reply.status, told, patience_of(reply))
         raise DeniedError(f"{told} (secret {self.config.secret!r})") if isinstance(error, DeniedError) else error
 
     def _read(self, reply: Reply, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(reply.body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UnclearError(f"qubole answered {reply.status} with no {kind.__name__}: {_excerpt(reply)}") from error
+            raise UnclearError(
+                f"qubole answered {reply.status} with no {kind.__name__}: {excerpt(reply.body, _SHOWN)}"
+            ) from error
 
 
 def made_at(command: Command) -> float:
@@ -130,8 +131,3 @@ def made_at(command: Command) -> float:
         return datetime.fromisoformat(text).astimezone(UTC).timestamp()
     except ValueError:
         return 0.0
-
-
-def _excerpt(reply: Reply) -> str:
-    text = " ".join(reply.body[: _SHOWN * 2].decode("utf-8", "replace").split())
-    return text[:_SHOWN] or "(empty)"

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from airscrew.plugins.http_transport import HttpReply, Reply, Transport
+from airscrew.plugins.http_transport import HttpReply, Reply, Transport, excerpt, patience_of
 from airscrew.plugins.trino.config import TrinoConfig
 from airscrew.plugins.trino.state import QueryView, Stage
 from airscrew.plugins.trino.statement import Query
@@ -31,7 +31,6 @@ _PATH = re.compile(r"/v1/statement/(queued|executing)/[\w.~/-]+")
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _DONE_WELL = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.ACCEPTED})
 _ENDED = frozenset({"FINISHED", "FAILED"})
-_SHOWN = 300
 _MESSAGE_LIMIT = 4000
 
 T = TypeVar("T")
@@ -134,7 +133,7 @@ class TrinoClient:
         if reply.status == HTTPStatus.NOT_FOUND:
             return False
         if reply.status not in _DONE_WELL:
-            raise http_error(reply.status, f"trino: DELETE of a query answered {reply.status}: {_excerpt(reply)}")
+            raise http_error(reply.status, f"trino: DELETE of a query answered {reply.status}: {excerpt(reply.body)}")
         return True
 
     def _session_of(self, query: Query, key: str) -> dict[str, str]:
@@ -212,15 +211,9 @@ def path_of(address: str) -> str:
 
 def _read(request: str, reply: Reply, kind: type[T]) -> T:
     if reply.status != HTTPStatus.OK:
-        after = reply.headers.get("retry-after", "")
-        patience = float(after) if after.isdecimal() else None
-        raise http_error(reply.status, f"trino: {request} answered {reply.status}: {_excerpt(reply)}", patience)
+        told = f"trino: {request} answered {reply.status}: {excerpt(reply.body)}"
+        raise http_error(reply.status, told, patience_of(reply))
     try:
         return msgspec.json.decode(reply.body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UnclearError(f"trino: {request} answered with no {kind.__name__}: {_excerpt(reply)}") from error
-
-
-def _excerpt(reply: Reply) -> str:
-    text = " ".join(reply.body[: _SHOWN * 2].decode("utf-8", "replace").split())
-    return text[:_SHOWN] or "(empty)"
+        raise UnclearError(f"trino: {request} answered with no {kind.__name__}: {excerpt(reply.body)}") from error

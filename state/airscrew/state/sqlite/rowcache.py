@@ -49,13 +49,12 @@ class RowCache:
 
     def update(self, rows: dict[str, Row | None]) -> None:
         """Take over what a group wrote and deleted."""
-        put = self.put
         for key, row in rows.items():
-            if row is not None:
-                put(key, row)
-            else:
+            if row is None:
                 self._young.pop(key, None)
                 self._old.pop(key, None)
+            else:
+                self.put(key, row)
 
     def clear(self) -> None:
         """Forget all."""
