@@ -19,6 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 
+WORKERS = "3"
+"""More than two cores: for half of the time a test waits for what it has started."""
+
 CHECKS = [
     ("format", ["ruff", "format", "--check", "-q", "."]),
     ("lint", ["ruff", "check", "-q", "."]),
@@ -89,7 +92,7 @@ def main() -> int:
         sound = checks()
     if not sound:
         print("A check above has failed: this run fails, whatever the tests say.", flush=True)
-    done = tests("-n", "2", "--dist", "loadfile")
+    done = tests("-n", WORKERS, "--dist", "loadfile")
     return 0 if sound and done else 1
 
 

@@ -167,12 +167,12 @@ _LATE_SHARE = 0.2
 def _with_a_late_start(plan: Plan, life: LifePlan | None, random: Random) -> Plan:
     """Let one engine stand still with a start, and the others end where they look for what came of it, if anywhere."""
     service = 0.3 if life is None else 0.05  # a job that shows late is what is missed
-    rates = replace(plan.rates, service=service, write_refused=0.01, write_lost=0.01)
+    rates = replace(plan.rates, service=service, straggler=0.0, write_refused=0.01, write_lost=0.01)
     plan = replace(
         share(plan, random), kinds=("listed",), held_kind="listed", executions=14, rates=rates, outages=(), full=()
     )
     count = random.randint(1, 2)
-    away = LEASE_SECONDS * random.uniform(1.2, 6.0)  # until the next owner has given the start up, and made another
+    away = LEASE_SECONDS * random.uniform(3.5, 7.0)  # until the next owner has given the start up, and made another
     late = replace(plan.lives[0], end=End.HOLD, count=count, site="", seconds=40.0, away=away)
     if life is None:
         return replace(plan, lives=(late, plan.lives[-1]))

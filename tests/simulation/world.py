@@ -71,6 +71,11 @@ class EngineLife(Life):
     ended_at: float = float("inf")
 
     @property
+    def fell_over(self) -> bool:
+        """Whether it ended by itself, and not as it should."""
+        return self.why.startswith("fell over")
+
+    @property
     def member(self) -> str:
         """Its id as a member."""
         return f"m{self.number}"

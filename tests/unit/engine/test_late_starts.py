@@ -47,9 +47,10 @@ class Under:
         await self._gate.wait()
         return TaskStatus.running(Count(job=context.key)) if self.answer is None else self.answer
 
-    async def lose(self) -> None:
+    async def lose(self, *, is_known: bool = True) -> None:
         """Let another engine take over, and the start come to its end."""
-        await self.owner.take_away()
+        if is_known:
+            await self.owner.take_away()
         self._gate.set()
         await elapse(1)
 
@@ -102,15 +103,57 @@ class TestWord:
 
         assert set(await requests(under.rig)) == {"submit"}
 
-    async def test_the_ledger_keeps_it_when_the_execution_is_gone(self) -> None:
+    @pytest.mark.parametrize("is_known", [True, False])
+    async def test_the_ledger_keeps_it_when_the_execution_is_gone(self, is_known: bool) -> None:
         async with under_way() as under:
             gone = [keys.spec_key(name_of("a")), keys.record_key(name_of("a"))]
             await under.rig.store.inner.txn([], [Delete(key) for key in gone])
-            await under.lose()
+            await under.lose(is_known=is_known)
 
         assert set(await requests(under.rig)) == {"submit"}
         (entry,) = [entry for entry in await under.rig.ledger() if entry.state is LedgerState.UNKNOWN]
         assert entry.note.startswith("a start that came late")
+
+    async def test_the_ledger_keeps_it_when_another_execution_has_the_name(self) -> None:
+        async with under_way() as under:
+            spec = keys.spec_key(name_of("a"))
+            stored = await under.rig.store.inner.get(spec)
+            assert stored is not None
+            await under.rig.store.inner.txn([], [Put(spec, stored.value), Delete(keys.record_key(name_of("a")))])
+            await under.lose()
+
+        assert set(await requests(under.rig)) == {"submit"}
+        assert [entry.uid for entry in await under.rig.ledger() if entry.note] == [f"{'a':0>32}"]
+
+
+class TestWordForNobody:
+    """Word that lies in the store when its execution is gone: what a start made would else be known to nobody."""
+
+    @pytest.mark.parametrize("is_taken_again", [False, True])
+    async def test_becomes_an_entry_of_the_ledger(self, is_taken_again: bool) -> None:
+        rig = Rig()
+        if is_taken_again:
+            await rig.submit()
+        async with rig.engine():
+            await elapse(1)
+            word = {"uid": "f" * 32, "attempt": 2, "since": 77.0, "executor": "fake"}
+            await rig.ask("a", "sweep", key="sweep-2", at=rig.clock.now(), **word)
+            await elapse(1)
+
+        (entry,) = [entry for entry in await rig.ledger() if entry.note]
+        assert (entry.uid, entry.attempt, entry.since, entry.executor) == ("f" * 32, 2, 77.0, "fake")
+        assert entry.state is LedgerState.UNKNOWN
+        assert set(await requests(rig)) == ({"submit"} if is_taken_again else set())
+
+    async def test_is_told_of_once_though_it_was_taken_in_while_its_execution_was_read(self) -> None:
+        rig = Rig()
+        await rig.submit()
+        await rig.ask("a", "sweep", key="sweep-0", at=rig.clock.now(), uid="f" * 32)
+        async with rig.engine():
+            await elapse(1)
+
+        assert len([entry for entry in await rig.ledger() if entry.note]) == 1
+        assert set(await requests(rig)) == {"submit"}
 
 
 @dataclass

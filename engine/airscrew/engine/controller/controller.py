@@ -99,7 +99,7 @@ class Controller:
     _loop: asyncio.AbstractEventLoop | None = None
 
     def __post_init__(self) -> None:
-        self._intake = Intake(self.store, self.shards, self.queue.add)
+        self._intake = Intake(self.store, self.installation, self.shards, self.queue.add)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """
@@ -245,19 +245,20 @@ class Controller:
             live = self._lives.get(execution) or await self._take_control(execution)
             if live is None:
                 return
+            await self._intake.tell_of_strangers(execution, live.options.uid)
             self._intake.hand_over(live)
             until = await self.turns.take(live)
         except ExecutionGoneError:
             if (gone := self._forget(execution)) is not None:
                 self.turns.leave_line(gone)
                 self.on_lost(gone)
+            await self._tell_of_late_start(live)
             self.queue.add(execution)  # its name may have been taken again, by one whose requests came to this turn
             return
         except ShardLostError:
             if live is None or not live.lost:
                 self._abandon(execution)
-            if live is not None and live.asked is not None:
-                await tell_of_late_start(self.store, live, live.asked, self.clock.now())
+            await self._tell_of_late_start(live)
             return
         except RecordError as error:  # no defect of what reads it: a person has to look at what is stored
             told = {"execution": str(execution), "error": describe(error)}
@@ -289,6 +290,10 @@ class Controller:
         failures = self._failures[execution] = self._failures.get(execution, 0) + 1
         pause = min(TURN_RETRY_SECONDS * 2.0 ** min(failures - 1, 30), TURN_RETRY_CAP_SECONDS)
         self.queue.add_after(execution, pause)
+
+    async def _tell_of_late_start(self, live: Live | None) -> None:
+        if live is not None and live.asked is not None:
+            await tell_of_late_start(self.store, live, live.asked, self.clock.now())
 
     def _forget(self, execution: ExecutionId) -> Live | None:
         live = self._lives.pop(execution, None)
@@ -344,6 +349,7 @@ class Controller:
         if self.shards.term(execution.shard) != term:
             # It went to another engine while it was read: what was read may be old, even when it is back by now.
             raise ShardLostError(shard_unit(execution.shard))
+        await self._intake.tell_of_strangers(execution, live.options.uid)
         record = live.record
         live.requests.update(self._intake.of(execution))
         live.requests.pop(SUBMIT, None)

@@ -13,14 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from airscrew.engine.controller.commit import SUBMIT
+from airscrew.engine.controller.late_starts import late_note
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.shards import OpenShards
+from airscrew.engine.machine import SWEEP
 from airscrew.idl.errors import UsageError
-from airscrew.idl.ids import ExecutionId
+from airscrew.idl.ids import ExecutionId, Uid
 from airscrew.state import keys
 from airscrew.state.following import Following, read_all
 from airscrew.state.records import LedgerEntry, RecordError, Request, decode
-from airscrew.state.store import Compare, Delete, Event, KeyValue, Store
+from airscrew.state.store import Compare, Delete, Event, KeyValue, Operation, Store
 
 log = logging.getLogger("airscrew.controller")
 
@@ -35,12 +37,14 @@ class Intake:
 
     Attributes:
         store: Where it is asked.
+        installation: Part of the key of every attempt.
         shards: Which shards are worked on.
         look: Puts an execution into the queue.
         asked: By execution.
     """
 
     store: Store
+    installation: str
     shards: OpenShards
     look: Callable[[ExecutionId], object]
     asked: dict[ExecutionId, Asked] = field(default_factory=dict[ExecutionId, Asked])
@@ -96,7 +100,9 @@ class Intake:
         spec = keys.spec_key(execution)
         for what, (request, revision) in list(self.of(execution).items()):
             name = keys.request_key(execution, what)
-            result = await self.store.txn([Compare(spec, 0), Compare(name, revision)], [Delete(name)])
+            result = await self.store.txn(
+                [Compare(spec, 0), Compare(name, revision)], self._struck_off(execution, name, request)
+            )
             if not result.succeeded and await self.store.get(spec) is not None:
                 self.look(execution)  # its name was taken again while it was read that nothing is there
                 return
@@ -104,6 +110,20 @@ class Intake:
                 del self.asked[execution][what]
         if not self.of(execution):
             self.forget(execution)
+
+    async def tell_of_strangers(self, execution: ExecutionId, uid: Uid) -> None:
+        """Hand word of a late start on to the ledger where it is about an earlier execution of the same name."""
+        for what, (request, revision) in list(self.of(execution).items()):
+            if request.what == SWEEP and request.uid != uid:
+                name = keys.request_key(execution, what)
+                await self.store.txn([Compare(name, revision)], self._struck_off(execution, name, request))
+                if self.of(execution).get(what) == (request, revision):
+                    del self.asked[execution][what]
+
+    def _struck_off(self, execution: ExecutionId, name: str, request: Request) -> list[Operation]:
+        """Say what is written when a request is for nobody: what it knows of a job is kept."""
+        is_word = request.what == SWEEP and request.uid
+        return [Delete(name), *([late_note(execution, self.installation, request)] if is_word else ())]
 
     async def _list_open(self, prefix: str) -> None:
         """Put those with something outside first: they hold their slots before anything new asks for one."""

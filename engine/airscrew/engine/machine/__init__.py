@@ -60,7 +60,7 @@ from airscrew.engine.machine.facts import (
     Told,
 )
 from airscrew.engine.machine.learn import begin, learn
-from airscrew.engine.machine.report import doubted_entry, ledger_entry, open_entries, phase_event, tidied
+from airscrew.engine.machine.report import doubted_entry, late_entry, ledger_entry, open_entries, phase_event, tidied
 from airscrew.engine.machine.sweeps import SWEEP
 from airscrew.engine.machine.view import Policy, Traits, View, first_record
 
@@ -110,6 +110,7 @@ __all__ = [
     "first_record",
     "is_backing_off",
     "is_interruptible",
+    "late_entry",
     "learn",
     "ledger_entry",
     "next_action",

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import msgspec
 
-from airscrew.idl.ids import AttemptKey
+from airscrew.idl.ids import AttemptKey, Uid
 from airscrew.idl.phase import Phase, TaskInfo, may_follow
-from airscrew.state.records import Doubt, LedgerEntry, LedgerState, Options, PhaseEvent, Record, Stage
+from airscrew.state.records import Doubt, LedgerEntry, LedgerState, Options, PhaseEvent, Record, Request, Stage
 
 
 def report(record: Record, phase: Phase, reason: str, now: float, info: TaskInfo | None = None) -> Record:
@@ -70,13 +70,22 @@ def tidied(record: Record) -> Record:
 
 def doubted_entry(record: Record, doubt: Doubt, execution: str) -> LedgerEntry:
     """Tell that a start which came late may have left something that nobody can look for."""
+    return _late_entry(execution, record.uid, record.executor, doubt.attempt, doubt.since)
+
+
+def late_entry(request: Request, execution: str) -> LedgerEntry:
+    """Tell the same of an execution that is not there any more, by the word of whoever made the start."""
+    return _late_entry(execution, Uid(request.uid), request.executor, request.attempt, request.since)
+
+
+def _late_entry(execution: str, uid: Uid, executor: str, attempt: int, since: float) -> LedgerEntry:
     return LedgerEntry(
         execution=execution,
-        uid=record.uid,
-        executor=record.executor,
-        attempt=doubt.attempt,
+        uid=uid,
+        executor=executor,
+        attempt=attempt,
         state=LedgerState.UNKNOWN,
-        since=doubt.since,
+        since=since,
         note="a start that came late may have made a job",
     )
 

@@ -31,7 +31,9 @@ def sweep_strays(view: View) -> Action | None:
     if view.traits is None or record.stage is Stage.STARTING:
         return None
     for name, request in _sweeps(view):
-        if request.uid != record.uid or not _may_have_made_more(view.traits.start, request):
+        if request.uid != record.uid:
+            continue  # of an earlier execution of that name: the ledger's, not this one's
+        if not _may_have_made_more(view.traits.start, request):
             return Step(record, (name,))
         if _is_to_be_looked_for(view, request):
             return Sweep(name, request) if view.now >= record.not_before else None
@@ -59,7 +61,8 @@ def count_late_start(view: View) -> Action | None:
 
 def sweep_due_at(view: View) -> float | None:
     """Say when a look for what came late is due; None when none is."""
-    waits = any(_is_to_be_looked_for(view, request) for _, request in _sweeps(view))
+    own = (request for _, request in _sweeps(view) if request.uid == view.record.uid)
+    waits = any(_is_to_be_looked_for(view, request) for request in own)
     return view.record.not_before if waits else None
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from typing import NamedTuple, TypeVar
 
-from airscrew.engine.machine import open_entries
+from airscrew.engine.machine import SWEEP, open_entries
 from airscrew.engine.service.reader import Found, Reader
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
@@ -25,7 +25,10 @@ from airscrew.state.store import Compare, Delete, DeleteRange, KeyValue, Operati
 T = TypeVar("T")
 
 TOGETHER = 25
-"""So many executions go in one transaction: four operations each, of the 128 that a store takes."""
+"""So many executions go in one transaction: three operations each as a rule, of the 128 that a store takes."""
+
+REQUESTS = 100
+"""So many requests to an execution go with it; more are taken in, and dropped, by the engine that has its shard."""
 
 
 class _Over(NamedTuple):
@@ -40,6 +43,13 @@ class _Over(NamedTuple):
     def place(self) -> tuple[float, str]:
         """Where it stands among all."""
         return self.ended_at, self.key
+
+
+class _Chosen(NamedTuple):
+    """An execution that is to go, and the requests that go with it."""
+
+    found: Found
+    requests: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -94,9 +104,9 @@ class Pruner:
                 one for one in _over(page) if one[0] < ended_before and (first_kept is None or one[:2] < first_kept)
             ]
             chosen = [found for one in over if (found := await self._found(one)) is not None]
-            for found in chosen if dry_run else await self._delete(chosen):
+            for one in chosen if dry_run else await self._delete(chosen):
                 some = True
-                tell(found)
+                tell(one.found)
         if some and not dry_run:
             await self._delete_templates()
 
@@ -116,7 +126,7 @@ class Pruner:
                 return
             start = page.next_start
 
-    async def _found(self, one: _Over) -> Found | None:
+    async def _found(self, one: _Over) -> _Chosen | None:
         """Read the rest of an execution that is over; None when it has to stay."""
         execution, record = keys.execution_of(one.key), one.record
         spec = await self.store.get(keys.spec_key(execution))
@@ -126,10 +136,24 @@ class Pruner:
             options = decode_options(spec.value)
         except RecordError:
             return None
-        may_be_outside = bool(open_entries(record, options, str(execution)))
-        if may_be_outside or (options.parent and await self._is_at_work(options.parent)):
+        if open_entries(record, options, str(execution)):
             return None
-        return Found(execution, options, record, one.revision)
+        if options.parent and await self._is_at_work(options.parent):
+            return None
+        requests = await self._requests(execution)
+        if any(keys.request_of(name).startswith(SWEEP) for name in requests):
+            return None  # what a late start made is in nobody's record
+        return _Chosen(Found(execution, options, record, one.revision), requests)
+
+    async def _requests(self, execution: ExecutionId) -> tuple[str, ...]:
+        """
+        List the requests to an execution, which go with it.
+
+        Those that come later are not deleted unread: the engine that takes them in keeps what they know of a job.
+        """
+        start = keys.request_prefix(execution)
+        page = await self.store.range(start, prefix_end(start), limit=REQUESTS)
+        return tuple(item.key for item in page.items)
 
     async def _is_at_work(self, parent: str) -> bool:
         """Tell whether a parent may still ask for its children: one that is gone would be made again."""
@@ -141,31 +165,30 @@ class Pruner:
         except RecordError:
             return True
 
-    async def _delete(self, chosen: Sequence[Found]) -> list[Found]:
+    async def _delete(self, chosen: Sequence[_Chosen]) -> list[_Chosen]:
         """Delete executions, many in one transaction; returns those that are gone."""
-        gone: list[Found] = []
+        gone: list[_Chosen] = []
         for some in batched(chosen, TOGETHER):
-            for found in some:
-                await self.delete_files(found)
+            for one in some:
+                await self.delete_files(one.found)
             if await self._delete_together(some):
                 gone += some
             else:  # one of them has changed meanwhile, and stays
-                gone += [found for found in some if await self._delete_together([found])]
+                gone += [one for one in some if await self._delete_together([one])]
         return gone
 
-    async def _delete_together(self, some: Sequence[Found]) -> bool:
+    async def _delete_together(self, some: Sequence[_Chosen]) -> bool:
         compares: list[Compare] = []
         operations: list[Operation] = []
-        for found in some:
+        for found, requests in some:
             execution = found.execution
-            record, requests = keys.record_key(execution), keys.request_prefix(execution)
-            children = keys.child_prefix(execution)
+            record, children = keys.record_key(execution), keys.child_prefix(execution)
             compares.append(Compare(record, found.revision))
             operations += (
                 Delete(record),
                 Delete(keys.spec_key(execution)),
-                DeleteRange(requests, prefix_end(requests)),
                 DeleteRange(children, prefix_end(children)),
+                *map(Delete, requests),
             )
         try:
             return (await self.store.txn(compares, operations)).succeeded

@@ -186,7 +186,7 @@ class Attempt(Generic[StateT]):
         """
         while True:
             if unknown and isinstance(self.host.executor.start_declaration, AtMostOnce):
-                raise StartOutcomeUnknownError("the outcome of the start is not known")
+                raise StartOutcomeUnknownError(f"the outcome of the start is not known: {self._last_error()}")
             if unknown and isinstance(self.host.executor.start_declaration, Findable):
                 adopted = await self._adopt(self.host.executor.start_declaration.settle)
                 if adopted is not None:
@@ -206,6 +206,11 @@ class Attempt(Generic[StateT]):
             if isinstance(answer, TaskStatus):
                 return answer
             await self.pause(RETRY_SECONDS if answer.delay is None else answer.delay)
+
+    def _last_error(self) -> str:
+        if not self.errors:
+            return "an earlier start was lost"
+        return f"{type(self.errors[-1]).__name__}: {self.errors[-1]}"
 
     async def find(self) -> Sequence[Found[StateT]]:
         """Call ``find`` once."""

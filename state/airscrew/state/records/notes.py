@@ -113,6 +113,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         uid: Of the execution, with ``submit`` and ``sweep``.
         attempt: Which attempt, with ``sweep`` and ``clear``.
         since: When the intent of the start was written, with ``sweep``.
+        executor: Who was to start it, with ``sweep``.
         state: What the start answered, with ``sweep``; ``NO_STATE`` when it did not.
         state_version: Of its class.
     """
@@ -124,6 +125,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     uid: str = ""
     attempt: int = 0
     since: float = 0.0
+    executor: str = ""
     state: msgspec.Raw = NO_STATE
     state_version: int = 0
 

@@ -51,6 +51,15 @@ class TestChoice:
 
         assert await office.api.prune(older_than_seconds=0.0) == []
 
+    async def test_what_waits_for_a_look_after_a_late_start_stays(self) -> None:
+        office = Office()
+        await over(office, "a", "b")
+        word = Request(what="sweep", at=2000.0)
+        await office.store.inner.txn([], [Put(keys.request_key(ExecutionId("default", "a"), "sweep-0"), encode(word))])
+
+        assert await office.api.prune(older_than_seconds=0.0) == ["default/b"]
+        assert "sweep-0" in {keys.request_of(key) for key in await office.below(keys.REQUESTS)}
+
     async def test_children_stay_while_their_parent_is_at_work(self) -> None:
         office = Office()
         await office.submit("mother")
