@@ -239,13 +239,27 @@ def test_seed3_the_overridden_task_runs_on_the_engine(airscrew_run: Any) -> None
     assert harness.from_outputs2(task, common_pb2.Outputs.FromString(outputs)) == 4
 
 
-@pytest.mark.xfail(strict=True, reason="external jobs: the engine runs no connectors yet")
-def test_seed3_a_connector_task_runs_on_the_engine(airscrew_run: Any) -> None:
-    block = batch_job()
-    task = block.BatchJobTask("job", block.BatchJobConfig())
-    task.parent_env_name = "jobs"
+def test_seed3_a_connector_task_runs_on_the_engine(tmp_path: Path) -> None:
+    """Its connector is in the child process of a service: none is imported here."""
+    import on_engine
+    from flyteidl2.task import common_pb2
 
-    airscrew_run(harness.serialize2(task, root=BLOCKS), b"", wire="flyte2")
+    block = batch_job()
+    task = block.BatchJobTask("job", block.BatchJobConfig(timeout_seconds=60), {"x": int}, {"y": int, "limit": float})
+    task.parent_env_name = "jobs"
+    inputs = harness.to_inputs2(task, {"x": 21}).SerializeToString()
+    served = {"sdk": "flyte", "modules": ["seed3_batch_connector"], "path": [str(BLOCKS)]}
+    executors = {"connector": {"services": {"batch": {"in_process": served, "interval": 0.1}}}}
+
+    async def run() -> Any:
+        async with on_engine.engine_in(tmp_path / "home", executors) as api:
+            return await on_engine.run(api, harness.serialize2(task, root=BLOCKS), inputs, wire="flyte2")
+
+    ran = asyncio.run(run())
+
+    assert ran.phase == "Success", ran.why
+    assert "at work" in {view.reason for view in ran.views}
+    assert harness.from_outputs2(task, common_pb2.Outputs.FromString(ran.outputs)) == (42, 60.0)
 
 
 # ---- 004: extending Flyte (flytekit)
