@@ -150,6 +150,20 @@ def soaked(place: Place, small: bool) -> Figures:
     return soak(place.folder, moment if small else hour, lambda line: print(f"  {line}", flush=True))
 
 
+def collected(prepare: Prepare) -> Callable[[Place, bool], Figures]:
+    """Have a hundred thousand tasks come and go on a store."""
+
+    def measured(place: Place, small: bool) -> Figures:
+        from tests.performance.collection import Plan, collection
+
+        place.folder.mkdir(parents=True)
+        kept, tasks = (200, 1000) if small else (10_000, 100_000)
+        plan = Plan(kept=kept, tasks=tasks, store=prepare(place)[1])
+        return collection(place.folder, plan, lambda line: print(f"  {line}", flush=True))
+
+    return measured
+
+
 def number(value: object) -> float:
     """Read a figure."""
     assert isinstance(value, int | float), value
@@ -230,6 +244,15 @@ RUNS = (
         what="What the engine adds to the time of a process that ends at once; the median of 5",
         commands=[("overhead", "--repeat", "5")],
         small=[("overhead", "--repeat", "1")],
+    ),
+    *(
+        Measured(
+            name=f"collection-{kind}",
+            what=f"100 000 tasks come, end and are collected, in a store that keeps 10 000; {kind}",
+            own=collected(prepare),
+            bars={"after_by_before": Bar(most=1.2)},
+        )
+        for kind, prepare in (("sqlite", on_sqlite), ("etcd", on_etcd))
     ),
     Measured(
         name="soak",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.performance import collection as collection_module
 from tests.performance import page
-from tests.performance.runs import RUNS, Bar, by_size
+from tests.performance.runs import RUNS, Bar, by_size, number
 from tests.performance.soak import Look, Plan, growth, soak
 
 SQLITE = RUNS[0]
@@ -88,3 +89,13 @@ def test_a_short_soak_loses_nothing_over_a_restart(tmp_path: Path) -> None:
 
     assert (figures["tasks"], figures["restarts"], figures["outputs_read_back"]) == (200, 1, 10)
     assert (figures["wrong_outputs"], figures["unfinished"]) == (0, 0)
+
+
+def test_a_short_collection_leaves_what_is_kept(tmp_path: Path) -> None:
+    plan = collection_module.Plan(kept=500, tasks=1500, store=f"sqlite:{tmp_path / 'state.db'}")
+
+    figures = collection_module.collection(tmp_path, plan)
+
+    assert figures["collected"] == plan.tasks
+    assert number(figures["in_use_mb_after"]) < number(figures["in_use_mb_most"])
+    assert number(figures["after_by_before"]) < 1.6, figures
