@@ -88,6 +88,11 @@ def on_etcd(place: Place) -> Options:
 
 
 def on_played_nodes(place: Place) -> Options:
+    """Name the node that KWOK plays as well: Pods are bound to it without a scheduler."""
+    return (*on_played_cluster(place), "--node", "played-0")
+
+
+def on_played_cluster(place: Place) -> Options:
     """Start a control plane whose node KWOK plays, and an etcd of our own beside its."""
     from tests.support.control_plane import open_control_plane
     from tests.support.kwok import start_kwok
@@ -95,7 +100,7 @@ def on_played_nodes(place: Place) -> Options:
     plane = open_control_plane(place.stack, place.folder / "plane", nodes=True)
     start_kwok(place.stack, plane, nodes=1, ends_all=True)
     namespace = place.stack.enter_context(plane.namespace())
-    return ("--kubeconfig", str(plane.kubeconfig), "-n", namespace, "--node", "played-0", *on_etcd(place))
+    return ("--kubeconfig", str(plane.kubeconfig), "-n", namespace, *on_etcd(place))
 
 
 def nothing(_place: Place) -> Options:
@@ -164,6 +169,17 @@ def collected(prepare: Prepare) -> Callable[[Place, bool], Figures]:
     return measured
 
 
+def batched(_place: Place, small: bool) -> Figures:
+    """Have ten thousand jobs of an HTTP service in flight."""
+    options = ("--jobs", "200", "--period", "1", "--changes", "20") if small else ()
+    command = [sys.executable, str(ROOT / "benchmarks" / "http_jobs.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"benchmarks/http_jobs.py failed: {done.stderr[-2000:]}")
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
 def number(value: object) -> float:
     """Read a figure."""
     assert isinstance(value, int | float), value
@@ -194,6 +210,28 @@ RUNS = (
         small=[("pods", "--tasks", "40", "--repeat", "1")],
         prepare=on_played_nodes,
         bars={"ratio": Bar(least=0.65), "engine_cpu_ms_per_pod": Bar(most=1.5), "engine_writes_per_pod": Bar(most=3)},
+    ),
+    Measured(
+        name="pod-events",
+        what="20 changes a second of 1 000 Pods in flight, from the API server's reply to the recorded phase",
+        commands=[("pod-events", "--in-flight", "1000")],
+        small=[("pod-events", "--in-flight", "40", "--events", "40")],
+        prepare=on_played_cluster,
+        bars={"event_p50_ms": Bar(most=20), "event_p99_ms": Bar(most=250)},
+    ),
+    Measured(
+        name="pods-watched",
+        what="The same with 10 000 Pods: what the engine holds in memory",
+        commands=[("pod-events", "--in-flight", "10000")],
+        small=[("pod-events", "--in-flight", "80", "--events", "40")],
+        prepare=on_played_cluster,
+        bars={"rss_mb": Bar(most=250)},
+    ),
+    Measured(
+        name="jobs-batched",
+        what="10 000 jobs of an HTTP service that tells of 100 a call, looked at every 10 s",
+        own=batched,
+        bars={"reads_per_period": Bar(most=101), "rss_mb": Bar(most=300), "loop_lag_p99_ms": Bar(most=50)},
     ),
     Measured(
         name="inflight",

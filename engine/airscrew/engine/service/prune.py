@@ -4,13 +4,14 @@ Forgetting what is over: records, then what nobody refers to any more.
 An execution goes in one transaction, with its name and its requests, and only when nothing of it may still lie
 outside; others go with it, unless one of them has changed. However many are over, a page of them is in memory at
 once. A template goes when no execution refers to it, and only at the epoch that was read before the references were
-listed: a submission in between bumps the epoch, and the template stays.
+listed: a submission in between bumps the epoch, and the template stays. All templates are looked at the first time,
+for a crash may have left some; from then on those of what was deleted.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import NamedTuple, TypeVar
 
@@ -19,7 +20,7 @@ from airscrew.engine.service.reader import Found, Reader
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.errors import TooLargeError
-from airscrew.state.records import Record, RecordError, Stage, decode_options, decode_record
+from airscrew.state.records import Record, RecordError, Stage, decode_options, decode_record, template_in
 from airscrew.state.store import Compare, Delete, DeleteRange, KeyValue, Operation, Store, prefix_end
 
 T = TypeVar("T")
@@ -61,11 +62,15 @@ class Pruner:
         store: Where they are.
         reader: Reads them.
         delete_files: Deletes an execution's files, where they are the engine's own.
+        looked_at_all: Whether every template without a reference has been found once.
+        left: Templates of what was deleted, as long as nobody has looked whether others refer to them.
     """
 
     store: Store
     reader: Reader
     delete_files: Callable[[Found], Awaitable[None]]
+    looked_at_all: bool = False
+    left: set[str] = field(default_factory=set[str])
 
     async def prune(self, *, ended_before: float, keep: int, dry_run: bool) -> list[str]:
         """
@@ -98,16 +103,16 @@ class Pruner:
     ) -> None:
         """Delete page by page, and tell of each that is gone."""
         first_kept = await self._first_kept(keep) if keep else None
-        some = False
         async for page in self._pages():
             over = [
                 one for one in _over(page) if one[0] < ended_before and (first_kept is None or one[:2] < first_kept)
             ]
             chosen = [found for one in over if (found := await self._found(one)) is not None]
             for one in chosen if dry_run else await self._delete(chosen):
-                some = True
+                if not dry_run:
+                    self.left.add(one.found.options.template)
                 tell(one.found)
-        if some and not dry_run:
+        if self.left and not dry_run:
             await self._delete_templates()
 
     async def _first_kept(self, keep: int) -> tuple[float, str]:
@@ -198,29 +203,38 @@ class Pruner:
             return False
 
     async def _delete_templates(self) -> None:
-        epochs: dict[str, int] = {}
-        prefix = keys.template_epoch_key("")
-        async for key, revision in self._scan(prefix):
-            epochs[key.removeprefix(prefix)] = revision
-        used = await self._templates_in_use()
-        for name, revision in epochs.items():
-            if used is not None and name not in used:
-                epoch = keys.template_epoch_key(name)
-                operations: list[Operation] = [Delete(keys.template_key(name)), Delete(epoch)]
-                await self.store.txn([Compare(epoch, revision)], operations)
+        """Delete those of the templates that nothing refers to any more."""
+        left = set(self.left)
+        epochs = await self._epochs(left if self.looked_at_all else None)
+        try:
+            unused = await self._unused({*epochs})
+        except RecordError:
+            return  # nobody knows what those need that cannot be read
+        for name in unused:
+            epoch = keys.template_epoch_key(name)
+            operations: list[Operation] = [Delete(keys.template_key(name)), Delete(epoch)]
+            await self.store.txn([Compare(epoch, epochs[name])], operations)
+        self.looked_at_all = True
+        self.left -= left
 
-    async def _templates_in_use(self) -> set[str] | None:
-        """List what executions refer to; None when one of them cannot be read: nobody knows what that one needs."""
-        start, used = keys.SPECS, set[str]()
-        while True:
+    async def _epochs(self, names: set[str] | None) -> dict[str, int]:
+        """Read at which revision templates were last referred to; of all of them without names."""
+        if names is None:
+            prefix = keys.template_epoch_key("")
+            return {key.removeprefix(prefix): revision async for key, revision in self._scan(prefix)}
+        found = {name: await self.store.get(keys.template_epoch_key(name)) for name in names}
+        return {name: item.mod_revision for name, item in found.items() if item is not None}
+
+    async def _unused(self, names: set[str]) -> set[str]:
+        """Return those that no execution refers to; reads no farther than it has to."""
+        start = keys.SPECS
+        while names:
             page = await self.store.range(start, prefix_end(keys.SPECS))
-            try:
-                used.update(decode_options(item.value).template for item in page.items)
-            except RecordError:
-                return None
+            names.difference_update(template_in(item.value) for item in page.items)
             if not page.more:
-                return used
+                break
             start = page.next_start
+        return names
 
     async def _scan(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
         start = prefix

@@ -22,6 +22,7 @@ from airscrew.state.records.codec import (
     encode,
     encode_record,
     form_of,
+    template_in,
 )
 from airscrew.state.records.notes import (
     LedgerEntry,
@@ -77,5 +78,6 @@ __all__ = [
     "encode_record",
     "form_of",
     "system_error",
+    "template_in",
     "user_error",
 ]

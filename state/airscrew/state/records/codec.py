@@ -30,9 +30,17 @@ MAX_RECORD_BYTES = 64 * 1024
 
 T = TypeVar("T")
 
+
+class _Reference(msgspec.Struct, frozen=True, gc=False):
+    """What options say of their template."""
+
+    template: str
+
+
 _encoder = msgspec.json.Encoder()
 _record_decoder = msgspec.json.Decoder(Record)
 _options_decoder = msgspec.json.Decoder(Options)
+_reference_decoder = msgspec.json.Decoder(_Reference)
 _fields = frozenset(Record.__struct_fields__)
 
 
@@ -107,6 +115,19 @@ def decode_options(data: bytes) -> Options:
     """
     try:
         return _options_decoder.decode(data)
+    except BAD_JSON as error:
+        raise RecordError(f"not options: {error}") from error
+
+
+def template_in(data: bytes) -> str:
+    """
+    Read of options which template they refer to, and nothing else: many are looked through for it.
+
+    Raises:
+        RecordError: They are not options.
+    """
+    try:
+        return _reference_decoder.decode(data).template
     except BAD_JSON as error:
         raise RecordError(f"not options: {error}") from error
 

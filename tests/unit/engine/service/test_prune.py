@@ -6,7 +6,7 @@ from tests.unit.engine.service.service_kit import Office, template_bytes
 from airscrew.idl.ids import ExecutionId
 from airscrew.state import keys
 from airscrew.state.records import Intent, Request, Stage, encode
-from airscrew.state.store import Put
+from airscrew.state.store import Delete, Page, Put
 
 pytestmark = pytest.mark.virtual_time
 
@@ -110,6 +110,34 @@ class TestDeletion:
         await office.api.prune(older_than_seconds=100.0)
 
         assert await office.below(keys.TEMPLATES) == []
+
+    async def test_one_that_a_crash_left_goes_with_the_first_look(self) -> None:
+        office = Office()
+        await over(office, "a")
+        await office.submit("lost", template=template_bytes("another"))
+        await office.store.inner.txn([], [Delete(keys.spec_key(ExecutionId("default", "lost")))])
+
+        await office.api.prune(older_than_seconds=0.0)
+
+        assert await office.below(keys.TEMPLATES) == []
+
+    async def test_references_are_read_only_as_far_as_a_template_of_what_was_deleted_is_found(self) -> None:
+        office = Office()
+        await over(office, "a", "z")
+        await office.api.prune(older_than_seconds=0.0, keep=1)
+        await over(office, *(f"n{number:02}" for number in range(30)))
+        office.store.page_limit = 5
+        read: list[str] = []
+        page_of = office.store.range
+
+        async def note(start: str, end: str, **limits: int) -> Page:
+            read.append(start)
+            return await page_of(start, end, **limits)
+
+        office.store.range = note  # type: ignore[method-assign]
+        await office.api.prune(older_than_seconds=0.0, keep=30)
+
+        assert len([start for start in read if start.startswith(keys.SPECS)]) == 1
 
     async def test_a_template_stays_for_a_submission_in_between(self) -> None:
         office = Office()
