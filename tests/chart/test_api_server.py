@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from tests.chart.combinations import COMBINATIONS
 from tests.support.chart import helm, render
 from tests.support.control_plane import ControlPlane
+from tests.support.deployment import wait_until
 from tests.support.go_modules import module_folder
 
 CRDS = "example/prometheus-operator-crd"
@@ -25,8 +27,15 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     for name in ("servicemonitors", "prometheusrules"):
         file = folder / f"monitoring.coreos.com_{name}.yaml"
         control_plane.kubectl("apply", "--server-side", "-f", str(file))
-        control_plane.kubectl("wait", "--for=condition=Established", f"crd/{name}.monitoring.coreos.com")
+        crd = f"crd/{name}.monitoring.coreos.com"
+        wait_until(partial(is_established, control_plane, crd), f"{crd} is established")
     return control_plane
+
+
+def is_established(plane: ControlPlane, crd: str) -> bool:
+    """Look once: ``kubectl wait`` fails at a CRD that has no conditions yet."""
+    found = json.loads(plane.kubectl("get", crd, "-o", "json"))["status"].get("conditions") or []
+    return ("Established", "True") in {(one["type"], one["status"]) for one in found}
 
 
 @pytest.fixture(scope="module")
