@@ -145,6 +145,29 @@ class TestWordForNobody:
         assert entry.state is LedgerState.UNKNOWN
         assert set(await requests(rig)) == ({"submit"} if is_taken_again else set())
 
+    async def test_is_not_lost_with_a_turn_that_finds_its_execution_gone(self) -> None:
+        rig = Rig()
+        rig.executor.start_declaration = AtMostOnce()
+        rig.executor.ends["a"] = success
+        await rig.submit()
+        txn = rig.store.txn
+
+        async def be_pruned(compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:
+            rig.store.txn = txn  # type: ignore[method-assign]
+            gone = [keys.spec_key(name_of("a")), keys.record_key(name_of("a"))]
+            await rig.store.inner.txn([], [Delete(key) for key in gone])
+            return await txn(compares, operations)
+
+        async with rig.engine():
+            await elapse(30)
+            await rig.ask("a", "sweep", key="sweep-0", at=rig.clock.now(), uid=f"{'a':0>32}", since=77.0)
+            rig.store.txn = be_pruned  # type: ignore[method-assign]
+            await elapse(5)
+
+        assert rig.store.txn is not be_pruned
+        assert [entry.since for entry in await rig.ledger() if entry.note] == [77.0]
+        assert await requests(rig) == {}
+
     async def test_is_told_of_once_though_it_was_taken_in_while_its_execution_was_read(self) -> None:
         rig = Rig()
         await rig.submit()

@@ -252,6 +252,7 @@ class Controller:
             if (gone := self._forget(execution)) is not None:
                 self.turns.leave_line(gone)
                 self.on_lost(gone)
+                self._intake.keep(gone)
             await self._tell_of_late_start(live)
             self.queue.add(execution)  # its name may have been taken again, by one whose requests came to this turn
             return

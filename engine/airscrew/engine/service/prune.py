@@ -26,10 +26,7 @@ from airscrew.state.store import Compare, Delete, DeleteRange, KeyValue, Operati
 T = TypeVar("T")
 
 TOGETHER = 25
-"""So many executions go in one transaction: three operations each as a rule, of the 128 that a store takes."""
-
-REQUESTS = 100
-"""So many requests to an execution go with it; more are taken in, and dropped, by the engine that has its shard."""
+"""So many executions go in one transaction: four operations each, of the 128 that a store takes."""
 
 
 class _Over(NamedTuple):
@@ -44,13 +41,6 @@ class _Over(NamedTuple):
     def place(self) -> tuple[float, str]:
         """Where it stands among all."""
         return self.ended_at, self.key
-
-
-class _Chosen(NamedTuple):
-    """An execution that is to go, and the requests that go with it."""
-
-    found: Found
-    requests: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -108,10 +98,10 @@ class Pruner:
                 one for one in _over(page) if one[0] < ended_before and (first_kept is None or one[:2] < first_kept)
             ]
             chosen = [found for one in over if (found := await self._found(one)) is not None]
-            for one in chosen if dry_run else await self._delete(chosen):
+            for found in chosen if dry_run else await self._delete(chosen):
                 if not dry_run:
-                    self.left.add(one.found.options.template)
-                tell(one.found)
+                    self.left.add(found.options.template)
+                tell(found)
         if self.left and not dry_run:
             await self._delete_templates()
 
@@ -131,7 +121,7 @@ class Pruner:
                 return
             start = page.next_start
 
-    async def _found(self, one: _Over) -> _Chosen | None:
+    async def _found(self, one: _Over) -> Found | None:
         """Read the rest of an execution that is over; None when it has to stay."""
         execution, record = keys.execution_of(one.key), one.record
         spec = await self.store.get(keys.spec_key(execution))
@@ -145,20 +135,10 @@ class Pruner:
             return None
         if options.parent and await self._is_at_work(options.parent):
             return None
-        requests = await self._requests(execution)
-        if any(keys.request_of(name).startswith(SWEEP) for name in requests):
+        words = keys.request_key(execution, SWEEP)
+        if (await self.store.range(words, prefix_end(words), limit=1)).items:
             return None  # what a late start made is in nobody's record
-        return _Chosen(Found(execution, options, record, one.revision), requests)
-
-    async def _requests(self, execution: ExecutionId) -> tuple[str, ...]:
-        """
-        List the requests to an execution, which go with it.
-
-        Those that come later are not deleted unread: the engine that takes them in keeps what they know of a job.
-        """
-        start = keys.request_prefix(execution)
-        page = await self.store.range(start, prefix_end(start), limit=REQUESTS)
-        return tuple(item.key for item in page.items)
+        return Found(execution, options, record, one.revision)
 
     async def _is_at_work(self, parent: str) -> bool:
         """Tell whether a parent may still ask for its children: one that is gone would be made again."""
@@ -170,30 +150,32 @@ class Pruner:
         except RecordError:
             return True
 
-    async def _delete(self, chosen: Sequence[_Chosen]) -> list[_Chosen]:
+    async def _delete(self, chosen: Sequence[Found]) -> list[Found]:
         """Delete executions, many in one transaction; returns those that are gone."""
-        gone: list[_Chosen] = []
+        gone: list[Found] = []
         for some in batched(chosen, TOGETHER):
-            for one in some:
-                await self.delete_files(one.found)
+            for found in some:
+                await self.delete_files(found)
             if await self._delete_together(some):
                 gone += some
             else:  # one of them has changed meanwhile, and stays
-                gone += [one for one in some if await self._delete_together([one])]
+                gone += [found for found in some if await self._delete_together([found])]
         return gone
 
-    async def _delete_together(self, some: Sequence[_Chosen]) -> bool:
+    async def _delete_together(self, some: Sequence[Found]) -> bool:
         compares: list[Compare] = []
         operations: list[Operation] = []
-        for found, requests in some:
+        for found in some:
             execution = found.execution
             record, children = keys.record_key(execution), keys.child_prefix(execution)
+            # Word of a late start may have come since: it stays for the engine that takes it in.
+            requests, words = keys.request_prefix(execution), keys.request_key(execution, SWEEP)
             compares.append(Compare(record, found.revision))
             operations += (
                 Delete(record),
                 Delete(keys.spec_key(execution)),
                 DeleteRange(children, prefix_end(children)),
-                *map(Delete, requests),
+                DeleteRange(requests, words),
             )
         try:
             return (await self.store.txn(compares, operations)).succeeded

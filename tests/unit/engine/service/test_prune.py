@@ -60,6 +60,20 @@ class TestChoice:
         assert await office.api.prune(older_than_seconds=0.0) == ["default/b"]
         assert "sweep-0" in {keys.request_of(key) for key in await office.below(keys.REQUESTS)}
 
+    async def test_word_that_comes_while_an_execution_is_deleted_stays_and_other_requests_go(self) -> None:
+        office = Office()
+        await over(office, "a")
+        keys_of = {what: keys.request_key(ExecutionId("default", "a"), what) for what in ("kill", "retry", "sweep-0")}
+
+        async def come(operations: object) -> None:
+            office.store.before_txn = None
+            await office.store.inner.txn([], [Put(key, encode(Request(what="x"))) for key in keys_of.values()])
+
+        office.store.before_txn = come
+
+        assert await office.api.prune(older_than_seconds=0.0) == ["default/a"]
+        assert list(await office.below(keys.REQUESTS)) == [keys_of["sweep-0"]]
+
     async def test_children_stay_while_their_parent_is_at_work(self) -> None:
         office = Office()
         await office.submit("mother")
