@@ -36,7 +36,7 @@ from airscrew.engine.service.submission import Submitter, read_template_value
 from airscrew.idl.errors import AirscrewError
 from airscrew.state import keys
 from airscrew.state.errors import StoreUnavailableError
-from airscrew.state.records import LedgerState, Request, Stage, decode_record, encode
+from airscrew.state.records import LedgerEntry, LedgerState, Request, Stage, decode, decode_record, encode
 from airscrew.state.store import ANY, Compare, Delete, Put, Store
 
 
@@ -223,9 +223,7 @@ class EngineService(StoreViewer):
             execution = parse_name(entry.execution)
             record = await self.store.get(keys.record_key(execution))
             if record is None or decode_record(record.value).uid != entry.uid:
-                # Its execution is gone; another one may have its name.
-                tokens = [Delete(keys.quota_token_key(token)) for token in entry.tokens]
-                await self.store.txn([], [Delete(name), *tokens])
+                await self._strike_off(name)  # its execution is gone; another one may have its name
                 return
             clear = Request(what="clear", attempt=entry.attempt, at=self.clock.now())
             await self._ask(await self.reader.find(entry.execution), clear, f"clear-{entry.attempt}")
@@ -236,6 +234,14 @@ class EngineService(StoreViewer):
     async def prune(self, *, older_than_seconds: float, keep: int = 0, dry_run: bool = False) -> builtins.list[str]:
         before = self.clock.now() - older_than_seconds
         return await self.pruner.prune(ended_before=before, keep=keep, dry_run=dry_run)
+
+    async def _strike_off(self, name: str) -> None:
+        """Delete a ledger entry with its units of quotas: as it is now, for what it had before may be another's."""
+        while (item := await self.store.get(name)) is not None:
+            units = (keys.quota_token_key(token) for token in decode(item.value, LedgerEntry).tokens)
+            done = await self.store.txn([Compare(name, item.mod_revision)], [Delete(name), *map(Delete, units)])
+            if done.succeeded:
+                return
 
     async def _ask(self, found: Found, request: Request, name: str = "") -> None:
         """Leave a request for the owner, if the execution is still there."""

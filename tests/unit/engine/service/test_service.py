@@ -14,7 +14,7 @@ from airscrew.idl.ids import AttemptKey, ExecutionId, Uid
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
 from airscrew.state.records import LedgerEntry, LedgerState, Request, Stage, decode, encode
-from airscrew.state.store import Put
+from airscrew.state.store import Delete, KeyValue, Put
 
 pytestmark = pytest.mark.virtual_time
 
@@ -141,6 +141,26 @@ class TestLeaks:
         await office.api.clear_leak(key)
 
         assert await office.below(keys.LEDGER) == []
+
+    async def test_a_unit_that_another_has_taken_since_the_entries_were_read_stays(self) -> None:
+        office = Office()
+        await office.submit()
+        key = await open_entry(office, LedgerState.UNKNOWN, execution="default/ghost", uid=Uid("u"), tokens=("few/0",))
+        unit = keys.quota_token_key("few/0")
+        (entry,) = await office.below(keys.LEDGER)
+        get = office.store.get
+
+        async def be_late(name: str) -> KeyValue | None:
+            office.store.get = get  # type: ignore[method-assign]
+            found = await get(name)
+            await office.store.inner.txn([], [Delete(entry), Put(unit, b"another's")])
+            return found
+
+        office.store.get = be_late  # type: ignore[method-assign]
+        await office.api.clear_leak(key)
+
+        assert await office.below(keys.LEDGER) == []
+        assert (await office.store.inner.get(unit)) is not None
 
     async def test_an_entry_of_one_that_had_the_name_before_is_struck_off_at_once(self) -> None:
         office = Office()
