@@ -28,7 +28,6 @@ from airscrew.engine.api.server import Port, serving
 from airscrew.engine.config import EngineSettings, WorkKind, WorkScope
 from airscrew.engine.data.storage import Storage
 from airscrew.engine.manager import open_engine
-from airscrew.engine.testing.attempt import StartOutcomeUnknownError
 from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.idl.phase import Phase
 from airscrew.idl.template import make_template
@@ -267,24 +266,6 @@ async def test_flyte_2s_own_client_has_a_task_run(tmp_path: Path) -> None:
     assert [(each.name, each.value.scalar.primitive.integer) for each in resource.outputs.literals] == [("o0", 7)]
 
 
-async def asleep(environment: ExecutorEnvironment[Any]) -> Any:
-    """Have a task sleep; an answer that a busy machine lost is asked for again, by the same name."""
-    for left in (2, 1, 0):
-        sleep = environment.attempt(
-            make_template("core-sleep", inputs={"duration": timedelta}),
-            literals(duration=(timedelta(hours=1), timedelta)),
-            name="sleep",
-        )
-        try:
-            await sleep.run(until=Phase.RUNNING, limit_seconds=LIMIT)
-        except StartOutcomeUnknownError:
-            if not left:
-                raise
-        else:
-            return sleep
-    raise AssertionError
-
-
 async def test_another_airscrew_starts_and_kills_tasks_here(tmp_path: Path) -> None:
     async with offering(tmp_path / "far") as one:
         service = {"endpoint": one.endpoint, "insecure": True, "token_file": str(one.token_file), "interval": 0.1}
@@ -295,7 +276,12 @@ async def test_another_airscrew_starts_and_kills_tasks_here(tmp_path: Path) -> N
                 make_template("echo", inputs={"x": int}, outputs={"o0": int}), literals(x=(7, int)), name="echo"
             )
             status = await echo.run(limit_seconds=LIMIT)
-            sleep = await asleep(environment)
+            sleep = environment.attempt(
+                make_template("core-sleep", inputs={"duration": timedelta}),
+                literals(duration=(timedelta(hours=1), timedelta)),
+                name="sleep",
+            )
+            await sleep.run(until=Phase.RUNNING, limit_seconds=LIMIT)
             await sleep.kill_until_gone(limit_seconds=LIMIT)
         phases = {view.task_type: view.phase for view in (await one.api.list(ListRequest())).executions}
 

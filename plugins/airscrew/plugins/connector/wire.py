@@ -98,7 +98,7 @@ class Wire:
         return b""
 
     def read_list(self, data: bytes) -> tuple[Served, ...]:
-        """Read what is served, sorted, each once."""
+        """Read what is served, sorted, each once; of a type that is served both ways, the job before the call."""
         kind = self._messages.ListAgentsResponse if self._is_old else self._messages.ListConnectorsResponse
         reply: Any = parse_message(kind, data, "the list of connectors")
         found: set[Served] = set()
@@ -107,7 +107,7 @@ class Wire:
             found.update(Served(each.name, int(each.version), is_sync) for each in one.supported_task_categories)
             if self._is_old and not one.supported_task_categories:  # agents of before there were versions
                 found.update(Served(name, 0, is_sync) for name in one.supported_task_types)
-        return tuple(sorted(found, key=lambda served: (served.task_type, served.version)))
+        return tuple(sorted(found, key=lambda served: (served.task_type, served.version, served.is_sync)))
 
     def create_request(self, call: Call) -> bytes:
         """Ask for a job."""

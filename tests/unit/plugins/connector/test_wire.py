@@ -108,6 +108,18 @@ def test_what_is_served_is_told_by_version_and_an_old_agent_by_type_alone() -> N
     assert served == (Served("a"), Served("b", 2, is_sync=True))
 
 
+def test_of_a_type_that_is_served_both_ways_the_job_comes_first() -> None:
+    reply = agent_pb2.ListAgentsResponse()
+    for name, is_sync in (("now", True), ("later", False)):
+        one = reply.agents.add(name=name, is_sync=is_sync)
+        for number in range(20):
+            one.supported_task_categories.add(name=f"t{number:02}")
+
+    served = Wire(WireForm.FLYTE1).read_list(reply.SerializeToString())
+
+    assert [one.is_sync for one in served] == [False, True] * 20
+
+
 def test_a_request_carries_inputs_and_whoever_asks(wire: Wire) -> None:
     call = Call(
         template=b"",
