@@ -15,10 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from airscrew.engine.api.model import SubmitRequest
 from airscrew.engine.bench import BenchOptions
-from airscrew.engine.bench.rig import bench_engine, cpu_seconds, echo_template, integer_inputs, submit_all
-from airscrew.engine.core import Core
+from airscrew.engine.bench.rig import bench_engine, cpu_seconds, run_echoes
 from airscrew.state.store import Store
 
 SUBMITTERS = 128
@@ -51,10 +49,10 @@ def collection(folder: Path, plan: Plan, tell: Callable[[str], None] = lambda _:
 
 async def _collection(folder: Path, plan: Plan, tell: Callable[[str], None]) -> dict[str, object]:
     async with bench_engine(BenchOptions(store=plan.store, directory=str(folder))) as (core, store):
-        await _run(core, "before", plan.kept)
+        await run_echoes(core, "before", plan.kept, SUBMITTERS)
         before = await _size_at_rest(store)
         tell(f"{plan.kept} tasks: {before / 1e6:.1f} MB")
-        await _run(core, "task", plan.tasks)
+        await run_echoes(core, "task", plan.tasks, SUBMITTERS)
         most = (await store.status()).in_use_bytes
         tell(f"{plan.tasks} more: {most / 1e6:.1f} MB")
         began, used = time.monotonic(), cpu_seconds()
@@ -71,25 +69,6 @@ async def _collection(folder: Path, plan: Plan, tell: Callable[[str], None]) -> 
         "collected_per_s": round(gone / seconds, 1),
         "cpu_ms_per_collected": round(used * 1000 / gone, 4),
     }
-
-
-async def _run(core: Core, prefix: str, tasks: int) -> None:
-    """Submit so many echo tasks, and wait until they are over."""
-    template = echo_template()
-    left = asyncio.Semaphore(0)
-
-    def over(live: object) -> None:
-        del live
-        left.release()
-
-    core.controller.on_done = over
-    named = (
-        SubmitRequest(name=f"{prefix}-{number}", template=template, inputs=integer_inputs(number))
-        for number in range(tasks)
-    )
-    await submit_all(core, named, SUBMITTERS)
-    for _ in range(tasks):
-        await left.acquire()
 
 
 async def _size_at_rest(store: Store) -> int:

@@ -68,9 +68,13 @@ Prepare = Callable[[Place], Options]
 
 def bench(*arguments: str) -> dict[str, object]:
     """Run ``airscrew bench`` in a process of its own and read its figures."""
-    done = subprocess.run([COMMAND, "bench", *arguments, "-o", "json"], capture_output=True, text=True, check=False)
+    return _printed([str(COMMAND), "bench", *arguments, "-o", "json"])
+
+
+def _printed(command: Sequence[str]) -> dict[str, object]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"airscrew bench {' '.join(arguments)} failed: {(done.stderr or done.stdout)[-2000:]}")
+        raise RuntimeError(f"{' '.join(command)} failed: {(done.stderr or done.stdout)[-2000:]}")
     found: dict[str, object] = json.loads(done.stdout)
     return found
 
@@ -172,12 +176,7 @@ def collected(prepare: Prepare) -> Callable[[Place, bool], Figures]:
 def batched(_place: Place, small: bool) -> Figures:
     """Have ten thousand jobs of an HTTP service in flight."""
     options = ("--jobs", "200", "--period", "1", "--changes", "20") if small else ()
-    command = [sys.executable, str(ROOT / "benchmarks" / "http_jobs.py"), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"benchmarks/http_jobs.py failed: {done.stderr[-2000:]}")
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+    return _printed([sys.executable, str(ROOT / "benchmarks" / "http_jobs.py"), *options])
 
 
 def number(value: object) -> float:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from airscrew.engine.api.model import SubmitRequest
-from airscrew.engine.bench.rig import Lag, bench_engine, cpu_seconds, echo_template, integer_inputs, now, rss_mb
+from airscrew.engine.bench.rig import Lag, bench_engine, cpu_seconds, now, rss_mb, run_echoes
 from airscrew.state import keys
 from airscrew.state.store import Put, Store, prefix_end
 
@@ -26,13 +25,13 @@ SUBMITTERS = 128
 async def measure(options: BenchOptions) -> dict[str, object]:
     """Measure; see ``airscrew bench engine``."""
     async with bench_engine(options) as (core, store):
-        await _run(core, min(options.tasks, 100), "warm")
+        await run_echoes(core, "warm", min(options.tasks, 100), SUBMITTERS)
         lag = Lag()
         async with asyncio.TaskGroup() as group:
             sampler = group.create_task(lag.run())
             before = (await store.status()).revision
             started, used = now(), cpu_seconds()
-            await _run(core, options.tasks, "task")
+            await run_echoes(core, "task", options.tasks, SUBMITTERS)
             elapsed, used = now() - started, cpu_seconds() - used
             revisions = (await store.status()).revision - before
             sampler.cancel()
@@ -51,30 +50,6 @@ async def measure(options: BenchOptions) -> dict[str, object]:
         "limit_per_s": round(limit, 1),
         "ratio": round(rate / limit, 4),
     }
-
-
-async def _run(core: Core, tasks: int, prefix: str) -> None:
-    """Submit so many echo tasks by the public way, and wait until the last one is over."""
-    template = echo_template()
-    numbers = iter(range(tasks))
-    left = asyncio.Semaphore(0)
-
-    def over(live: object) -> None:
-        del live
-        left.release()
-
-    core.controller.on_done = over
-
-    async def submit() -> None:
-        for number in numbers:
-            request = SubmitRequest(name=f"{prefix}-{number}", template=template, inputs=integer_inputs(number))
-            await core.api.submit(request)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(SUBMITTERS):
-            group.create_task(submit())
-        for _ in range(tasks):
-            await left.acquire()
 
 
 async def _compare(core: Core, tasks: int) -> None:

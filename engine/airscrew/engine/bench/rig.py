@@ -160,6 +160,25 @@ async def submit_all(core: Core, requests: Iterable[SubmitRequest], submitters: 
             group.create_task(submit())
 
 
+async def run_echoes(core: Core, prefix: str, tasks: int, submitters: int) -> None:
+    """Submit so many echo tasks by the public way, and wait until the last one is over."""
+    template = echo_template()
+    left = asyncio.Semaphore(0)
+
+    def over(live: object) -> None:
+        del live
+        left.release()
+
+    core.controller.on_done = over
+    requests = (
+        SubmitRequest(name=f"{prefix}-{number}", template=template, inputs=integer_inputs(number))
+        for number in range(tasks)
+    )
+    await submit_all(core, requests, submitters)
+    for _ in range(tasks):
+        await left.acquire()
+
+
 def echo_template() -> bytes:
     """Make the template of an echo task of one integer."""
     from airscrew.idl.template.build import make_template
