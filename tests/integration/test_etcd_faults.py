@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.etcd import HASTY, Etcd, EtcdServer, find_binary, start_cluster, start_etcd
@@ -18,6 +19,7 @@ from tests.support.netns import make_machines
 
 from airscrew.state.errors import CompactedError, StoreFullError, StoreUnavailableError
 from airscrew.state.etcd.address import EtcdAddress
+from airscrew.state.etcd.failures import CallError
 from airscrew.state.etcd.link import Link
 from airscrew.state.etcd.options import EtcdOptions
 from airscrew.state.etcd.store import EtcdStore
@@ -161,6 +163,28 @@ async def test_old_history_goes_by_itself_and_watches_go_on(own_etcd: Etcd) -> N
         status = await store.status()
     assert len(seen) == last.revision - first.revision + 1
     assert status.compacted <= status.revision - 10
+
+
+async def test_a_compaction_while_the_compacted_revision_is_looked_for_does_not_hold_it_up(
+    own_etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(own_etcd.new_url()) as store, opened(own_etcd.new_url()) as other:
+        for _ in range(10):
+            last = await store.txn((), [Put("a", b"")])
+        await other.compact(last.revision - 5)
+        ask = Link.call
+
+        async def ask_and_compact(link: Link, *asked: Any, **options: Any) -> Any:
+            try:
+                return await ask(link, *asked, **options)
+            except CallError:
+                monkeypatch.setattr(Link, "call", ask)
+                await store.compact(last.revision - 2)
+                raise
+
+        monkeypatch.setattr(Link, "call", ask_and_compact)
+
+        assert (await store.status()).compacted == last.revision - 2
 
 
 async def test_near_its_quota_what_is_new_is_refused_and_what_runs_is_written(tmp_path: Path) -> None:

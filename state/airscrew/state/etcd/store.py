@@ -251,13 +251,14 @@ class EtcdStore:
 
     async def _find_compacted(self) -> int:
         """Find the compacted revision: the one that is known, as long as it can still be read at."""
-        request = self._names.range("", "\0", 1, max(self._compacted, 1))
+        known = self._compacted  # the upkeep may learn of a later one meanwhile, from which a watch is not refused
+        request = self._names.range("", "\0", 1, max(known, 1))
         try:
             await self._call(lambda member: member.kv.Range, request, is_read=True)
         except CallError as failure:
             if failure.trouble is not Trouble.COMPACTED:
                 raise
-            found = await compacted_revision(self._link, self._names, self._compacted, self._options.call_seconds)
+            found = await compacted_revision(self._link, self._names, known, self._options.call_seconds)
             self._saw_compacted(found)
         return self._compacted
 
