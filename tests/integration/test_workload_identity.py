@@ -7,8 +7,11 @@ by the credentials that were handed out.
 
 from __future__ import annotations
 
+import base64
+import json
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +20,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.support.object_stores import KEY_ID, SECRET, ObjectStore
+from tests.support.object_stores import KEY_ID, SECRET, ObjectStore, running_store
 from tests.support.pki import Authority
 from typing_extensions import override
 
@@ -28,7 +31,12 @@ from airscrew.engine.retries import RetryPolicy
 ROLE = "arn:aws:iam::000000000000:role/airscrew"
 TOKEN = "what-the-cluster-wrote-into-the-pod"
 AT_ONCE = RetryPolicy(first_pause=0.0)
-_VARIABLES = ("FLYTE_AWS_ACCESS_KEY_ID", "FLYTE_AWS_SECRET_ACCESS_KEY", "STORAGE_EMULATOR_HOST", "GOOGLE_BEARER_TOKEN")
+TENANT = "11111111-2222-3333-4444-555555555555"
+CLIENT = "the-id-of-the-application"
+_VARIABLES = (
+    *("FLYTE_AWS_ACCESS_KEY_ID", "FLYTE_AWS_SECRET_ACCESS_KEY", "STORAGE_EMULATOR_HOST", "GOOGLE_BEARER_TOKEN"),
+    *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_CLIENT_SECRET"),
+)
 
 # The store of these tests knows keys alone, no sessions: the clouds fill in a token as well.
 _STS_ANSWER = """<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
@@ -57,9 +65,12 @@ class Exchange:
     def reply(self, handler: BaseHTTPRequestHandler) -> None:
         url = urlsplit(handler.path)
         self.asked.append(url.path)
-        query, headers = parse_qs(url.query), handler.headers
+        form = handler.rfile.read(int(handler.headers.get("Content-Length") or 0)).decode()
+        query, headers = parse_qs(url.query) | parse_qs(form), handler.headers
         if query.get("Action") == ["AssumeRoleWithWebIdentity"]:
             is_known = query["WebIdentityToken"] == [TOKEN] and query["RoleArn"] == [ROLE]
+        elif "client_assertion" in query:
+            is_known = query["client_assertion"] == [TOKEN] and query["client_id"] == [CLIENT]
         else:
             is_known = headers.get("Authorization") == TOKEN or headers.get("Metadata-Flavor") == "Google"
         body = self.answer.format(key=KEY_ID, secret=SECRET).encode() if is_known else b"no"
@@ -169,6 +180,82 @@ async def test_the_metadata_server_of_google_opens_a_bucket(
         await there_and_back(f"{store.base}/identity/file")
 
     assert any(path.endswith("/token") for path in exchange.asked)
+
+
+AzureStore = tuple[ObjectStore, Authority]
+
+
+@pytest.fixture(scope="module")
+def azure_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureStore]:
+    """Azure's store over TLS, where it takes the tokens of identities."""
+    folder = tmp_path_factory.mktemp("azure")
+    authority = Authority(folder / "pki")
+    with running_store("abfs", folder / "abfs", authority) as store:
+        yield store, authority
+
+
+@pytest.fixture
+def azure(azure_store: AzureStore, token: Path, monkeypatch: pytest.MonkeyPatch) -> AzureStore:
+    """Azure's store without a key, and what AKS sets in a Pod whose account has an identity."""
+    store, authority = azure_store
+    for name in ("AZURE_STORAGE_ENDPOINT", "AZURE_STORAGE_ACCOUNT_NAME"):
+        monkeypatch.setenv(name, store.environ[name])
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AZURE_TENANT_ID", TENANT)
+    monkeypatch.setenv("AZURE_CLIENT_ID", CLIENT)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.cert))
+    return azure_store
+
+
+async def test_the_identity_of_an_application_opens_azure(azure: AzureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, authority = azure
+    exchange = Exchange(_azure_answer(f"https://sts.windows.net/{TENANT}/"))
+    with serving(exchange, authority) as url:
+        monkeypatch.setenv("AZURE_AUTHORITY_HOST", url)
+
+        await there_and_back(f"{store.base}/identity/file")
+
+    assert exchange.asked == [f"/{TENANT}/oauth2/v2.0/token"], "the token is kept as long as it is valid"
+
+
+async def test_what_azure_does_not_take_is_said_without_the_token(
+    azure: AzureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, authority = azure
+    answer = _azure_answer("https://somebody-else.example/")
+    with serving(Exchange(answer), authority) as url:
+        monkeypatch.setenv("AZURE_AUTHORITY_HOST", url)
+
+        async with Storage(timeout=5.0, policy=AT_ONCE) as storage:
+            with pytest.raises(StorageDeniedError) as refused:
+                await storage.write(f"{store.base}/identity/file", b"")
+
+    assert json.loads(answer.replace("{{", "{").replace("}}", "}"))["access_token"] not in str(refused.value)
+
+
+async def test_an_application_that_azure_does_not_know_is_refused_by_name_of_the_store(
+    azure: AzureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, authority = azure
+    with serving(Exchange(_azure_answer("https://sts.windows.net/")), authority) as url:
+        monkeypatch.setenv("AZURE_AUTHORITY_HOST", url)
+        monkeypatch.setenv("AZURE_CLIENT_ID", "another")
+
+        async with Storage(timeout=5.0, policy=AT_ONCE) as storage:
+            with pytest.raises(StorageDeniedError, match="identity of the workload") as refused:
+                await storage.read(f"{store.base}/identity/file")
+
+    assert TOKEN not in str(refused.value)
+
+
+def _azure_answer(issuer: str) -> str:
+    """Make what Microsoft answers: a token whose signature the store of these tests does not look at."""
+    now = int(time.time())
+    claims = {"aud": "https://storage.azure.com", "iss": issuer, "iat": now, "nbf": now - 60, "exp": now + 3600}
+    parts = ({"alg": "none", "typ": "JWT"}, claims)
+    signed = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+    answer = json.dumps({"access_token": f"{signed}.c2lnbmF0dXJl", "expires_in": 3600, "token_type": "Bearer"})
+    return answer.replace("{", "{{").replace("}", "}}")
 
 
 async def there_and_back(uri: str) -> None:

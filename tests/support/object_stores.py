@@ -12,16 +12,18 @@ from __future__ import annotations
 import base64
 import fcntl
 import shutil
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 
 import pytest
 from tests.support.etcd import free_port
 from tests.support.go_modules import MODULES, CannotBuildError, build, kept_folder, run
+from tests.support.pki import Authority
 from tests.support.programs import Program
 
 READY_SECONDS = 30.0
@@ -51,6 +53,7 @@ class ObjectStore:
         secrets: What must be seen nowhere.
         variables: More of its own environment.
         ready: The path that is asked whether it serves.
+        authority: Who vouches for it; over plain HTTP when nobody does.
     """
 
     name: str
@@ -64,6 +67,7 @@ class ObjectStore:
     secrets: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
     ready: str
+    authority: Path | None = None
     program: Program = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,8 +88,15 @@ class ObjectStore:
         """End it, and wait until it has."""
         self.program.stop()
 
+    def connect(self) -> HTTPConnection:
+        """Make a connection to it."""
+        if self.authority is None:
+            return HTTPConnection(self.host, self.port, timeout=10)
+        context = ssl.create_default_context(cafile=self.authority)
+        return HTTPSConnection(self.host, self.port, timeout=10, context=context)
+
     def _answers(self) -> bool:
-        connection = HTTPConnection(self.host, self.port, timeout=5)
+        connection = self.connect()
         try:
             connection.request("GET", self.ready)
             connection.getresponse().read()
@@ -142,9 +153,11 @@ def start_gs(folder: Path) -> ObjectStore:
     )
 
 
-def start_abfs(folder: Path) -> ObjectStore:
+def start_abfs(folder: Path, authority: Authority | None = None) -> ObjectStore:
+    """Name Azurite's command; over TLS it takes the tokens of identities as well, whoever signed them."""
     port = free_port()
-    endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
+    own = authority.sign("azurite", "azurite", hosts=["127.0.0.1"]) if authority else None
+    endpoint = f"{'https' if own else 'http'}://127.0.0.1:{port}/{ACCOUNT}"
     other = base64.b64encode(b"another".ljust(64, b"!")).decode()
     return ObjectStore(
         name="abfs",
@@ -152,6 +165,7 @@ def start_abfs(folder: Path) -> ObjectStore:
             *_azurite(),
             *("--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)),
             *("--silent", "--skipApiVersionCheck", "--disableTelemetry"),
+            *(("--oauth", "basic", "--cert", str(own.cert), "--key", str(own.key)) if own else ()),
         ],
         folder=folder,
         port=port,
@@ -161,6 +175,7 @@ def start_abfs(folder: Path) -> ObjectStore:
         secrets=(AZURE_KEY, other),
         variables={"AZURITE_ACCOUNTS": f"{ACCOUNT}:{AZURE_KEY}"},
         ready="/",
+        authority=authority.cert if authority else None,
     )
 
 
@@ -177,10 +192,10 @@ STORES: Mapping[str, Callable[[Path], ObjectStore]] = {"s3": start_s3, "gs": sta
 
 
 @contextmanager
-def running_store(name: str, folder: Path) -> Iterator[ObjectStore]:
-    """Run a store; skip the test when it cannot be had."""
+def running_store(name: str, folder: Path, authority: Authority | None = None) -> Iterator[ObjectStore]:
+    """Run a store, Azure's over TLS when somebody vouches for it; skip the test when it cannot be had."""
     try:
-        store = STORES[name](folder)
+        store = STORES[name](folder) if authority is None else start_abfs(folder, authority)
     except CannotBuildError as error:
         pytest.skip(f"NO {name.upper()} STORE TO TEST WITH: {error}")
     try:
@@ -203,7 +218,7 @@ def _create_container(store: ObjectStore) -> None:
     headers = f"x-ms-date:{date}\nx-ms-version:2021-12-02\n"
     text = "PUT" + "\n" * 12 + f"{headers}/{ACCOUNT}{path}\nrestype:container"
     digest = hmac.digest(base64.b64decode(AZURE_KEY), text.encode(), hashlib.sha256)
-    connection = HTTPConnection("127.0.0.1", store.port, timeout=10)
+    connection = store.connect()
     try:
         connection.request(
             "PUT",
