@@ -9,10 +9,11 @@ from pathlib import Path
 
 import flyte
 from flyte._internal.runtime.task_serde import translate_task_to_wire
-from flyte.io import DataFrame
+from flyte.io import DataFrame, File
 from flyte.models import SerializationContext
 from flyteplugins.bigquery import BigQueryConfig, BigQueryTask
 from flyteplugins.databricks import Databricks
+from flyteplugins.slurm import Slurm, SlurmScriptTask
 
 SETTINGS = SerializationContext(
     project="flytesnacks", domain="development", org="org", version="v1", root_dir=Path(__file__).parent
@@ -33,7 +34,17 @@ async def estimate_pi(n: int) -> None:
     """A task whose results are elsewhere."""
 
 
+report = SlurmScriptTask(
+    name="report",
+    script='#!/bin/bash\necho "$FLYTE_INPUT_WORD" > "$FLYTE_OUTPUT_REPORT"\n',
+    plugin_config=Slurm(partition="main", ssh_private_key="a-key", known_hosts_secret="the-hosts"),
+    inputs={"word": str},
+    outputs={"report": File},
+)
+flyte.TaskEnvironment.from_task("scripts", report)
+
 TASKS = {
+    "slurm_script": report,
     "databricks": estimate_pi,
     "bigquery": BigQueryTask(
         name="find_words",

@@ -7,12 +7,8 @@ writes them from the real one's answers is first on the cluster's PATH (``cluste
 
 from __future__ import annotations
 
-import asyncio
 import getpass
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +16,8 @@ from uuid import uuid4
 
 import pytest
 from tests.stock.conftest import serving
-from tests.stock.environments import HERE, python_of, templates_of
-from tests.support.slurm import Slurm, running_slurm
-from tests.support.sshd import Sshd, running_sshd
+from tests.stock.environments import python_of, templates_of
+from tests.stock.slurm_cluster import LIMIT, RAISES, Cluster, reason_with, running_cluster
 
 from airscrew.engine.executor import TaskStatus
 from airscrew.engine.testing.attempt import Attempt
@@ -33,10 +28,6 @@ from airscrew.idl.template import TaskTemplate
 from airscrew.plugins.connector import ConnectorExecutor
 from airscrew.plugins.connector.errors import ConnectorError
 
-LIMIT = 60.0
-RAISES = (
-    "the connector raises at it, so that it looks like an outage: told as the reason, and the job is looked at again"
-)
 pytestmark = pytest.mark.reaches(
     "slurm",
     how="stock",
@@ -53,41 +44,10 @@ pytestmark = pytest.mark.reaches(
 Environment = ExecutorEnvironment[Any]
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """
-    A Slurm behind an SSH server, as the connector finds it by the OpenSSH configuration of its home.
-
-    Attributes:
-        bin: What is first on the cluster's PATH.
-        home: The connector's.
-    """
-
-    slurm: Slurm
-    sshd: Sshd
-    bin: Path
-    home: Path
-
-    def newest(self) -> int:
-        """The number of the newest job; they are counted from 1."""
-        known = self.slurm.run("sacct", "-X", "-n", "-P", "--format=JobIDRaw").split()
-        known += self.slurm.run("squeue", "-h", "--states=all", "-o", "%i").split()
-        return max(map(int, known), default=0)
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder, home = tmp_path_factory.mktemp("cluster"), tmp_path_factory.mktemp("home")
-    commands = folder / "bin"
-    shutil.copytree(HERE / "cluster", commands)
-    with running_slurm(tmp_path_factory.mktemp("slurm")) as slurm:
-        variables = {**slurm.environment, "HOME": str(folder), "PATH": f"{commands}:/usr/bin:/bin"}
-        with running_sshd(tmp_path_factory.mktemp("sshd"), variables) as sshd:
-            (home / ".ssh").mkdir()
-            (home / ".ssh" / "config").write_text(
-                f"Host cluster\n  HostName 127.0.0.1\n  Port {sshd.port}\n  IdentityFile {sshd.folder}/user\n"
-            )
-            yield Cluster(slurm, sshd, commands, home)
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -132,23 +92,6 @@ def begin(environment: Environment, name: str, **custom: object) -> Attempt[Any]
 @cache
 def load_templates() -> dict[str, TaskTemplate]:
     return templates_of("flytekit")
-
-
-async def until(condition: Callable[[], object], why: str) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, why
-        await asyncio.sleep(0.1)
-
-
-async def reason_with(attempt: Attempt[Any], words: str) -> str:
-    """Check until the reason has these words."""
-    end = time.monotonic() + LIMIT
-    while words not in (status := await attempt.check()).reason:
-        assert not status.phase.is_terminal, status.reason
-        assert time.monotonic() < end, status.reason
-        await attempt.pause(0.1)
-    return status.reason
 
 
 @pytest.mark.shows("start", "poll", "succeed")

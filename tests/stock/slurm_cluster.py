@@ -1,0 +1,81 @@
+"""
+A real Slurm behind a real OpenSSH, for the connectors that reach theirs over SSH.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.stock.environments import HERE
+from tests.support.slurm import Slurm, running_slurm
+from tests.support.sshd import Sshd, running_sshd
+
+from airscrew.engine.testing.attempt import Attempt
+
+LIMIT = 60.0
+RAISES = (
+    "the connector raises at it, so that it looks like an outage: told as the reason, and the job is looked at again"
+)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """
+    A Slurm behind an SSH server, as the connector finds it by the OpenSSH configuration of its home.
+
+    Attributes:
+        bin: What is first on the cluster's PATH.
+        home: The connector's.
+    """
+
+    slurm: Slurm
+    sshd: Sshd
+    bin: Path
+    home: Path
+
+    def newest(self) -> int:
+        """The number of the newest job; they are counted from 1."""
+        known = self.slurm.run("sacct", "-X", "-n", "-P", "--format=JobIDRaw").split()
+        known += self.slurm.run("squeue", "-h", "--states=all", "-o", "%i").split()
+        return max(map(int, known), default=0)
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Cluster]:
+    """Run both in a folder; what is in ``cluster/`` is first on the PATH of whoever logs in."""
+    commands, home = folder / "bin", folder / "home"
+    shutil.copytree(HERE / "cluster", commands)
+    for name in ("slurm", "sshd"):
+        (folder / name).mkdir()
+    with running_slurm(folder / "slurm") as slurm:
+        variables = {**slurm.environment, "HOME": str(folder), "PATH": f"{commands}:/usr/bin:/bin"}
+        with running_sshd(folder / "sshd", variables) as sshd:
+            (home / ".ssh").mkdir(parents=True)
+            (home / ".ssh" / "config").write_text(
+                f"Host cluster\n  HostName 127.0.0.1\n  Port {sshd.port}\n  IdentityFile {sshd.folder}/user\n"
+            )
+            yield Cluster(slurm, sshd, commands, home)
+
+
+async def until(condition: Callable[[], object], why: str) -> None:
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, why
+        await asyncio.sleep(0.1)
+
+
+async def reason_with(attempt: Attempt[Any], words: str) -> str:
+    """Check until the reason has these words."""
+    end = time.monotonic() + LIMIT
+    while words not in (status := await attempt.check()).reason:
+        assert not status.phase.is_terminal, status.reason
+        assert time.monotonic() < end, status.reason
+        await attempt.pause(0.1)
+    return status.reason
