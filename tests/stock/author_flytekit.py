@@ -18,6 +18,7 @@ from flytekitplugins.awssagemaker_inference import BotoConfig, BotoTask, SageMak
 from flytekitplugins.bigquery import BigQueryConfig, BigQueryTask
 from flytekitplugins.mmcloud import MMCloudConfig
 from flytekitplugins.openai import BatchEndpointTask, ChatGPTTask
+from flytekitplugins.perian_job import PerianConfig, PerianContainerTask
 from flytekitplugins.slurm import SlurmFunctionConfig, SlurmScriptConfig, SlurmTask
 from flytekitplugins.spark import DatabricksV2
 
@@ -46,7 +47,20 @@ def float_away(n: int) -> None:
     """A function in a container of a cloud."""
 
 
+@task(task_config=PerianConfig(cores=2, memory=4, country_code="de", provider="aws"), environment={"KIND": "test"})
+def fly_off(n: int) -> None:
+    """A function in a container of somebody's cloud."""
+
+
 TASKS = {
+    "perian": fly_off,
+    "perian-container": PerianContainerTask(
+        name="say",
+        task_config=PerianConfig(accelerators=1, accelerator_type="A100", os_storage_size=60),
+        image="an/image",
+        command=["echo", "{{.inputs.words}}", "an end"],
+        inputs=OrderedDict(words=str),
+    ),
     "mmcloud": float_away,
     "slurm": SlurmTask(
         name="batch",

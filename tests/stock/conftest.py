@@ -8,7 +8,7 @@ import os
 import secrets
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from tests.stock.vendors.databricks import Databricks
 from tests.stock.vendors.hook import Hook
 from tests.stock.vendors.mmcloud import MemoryMachine
 from tests.stock.vendors.openai import OpenAi
+from tests.stock.vendors.perian import Perian
 from tests.stock.vendors.snowflake import Snowflake
 from tests.support.pki import Authority
 from tests.support.programs import die_with_us
@@ -100,7 +101,7 @@ def flytekit_home(
     vendors: dict[str, Vendor], authority: Authority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stock]:
     """flytekit's connectors, in the environment that has their packages."""
-    here = (each for each in vendors.values() if not isinstance(each, Snowflake))
+    here = (each for each in vendors.values() if not isinstance(each, Snowflake | Perian))
     variables = {name: value for each in here for name, value in each.variables().items()}
     variables |= {"SSL_CERT_FILE": str(authority.cert)}
     folder, templates = tmp_path_factory.mktemp("stock"), templates_of("flytekit")
@@ -143,21 +144,47 @@ def snowflake_home(vendors: dict[str, Vendor], tmp_path_factory: pytest.TempPath
         yield Stock(service=impatient, templates=templates, vendors=vendors, log=folder / "log")
 
 
+@pytest.fixture(scope="session")
+def perian_home(
+    vendors: dict[str, Vendor], authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stock]:
+    """PERIAN's connector, by itself: its creates wait on the loop of its process, whose hosts are its own."""
+    folder, templates = tmp_path_factory.mktemp("perian"), templates_of("flytekit")
+    with Perian(authority) as vendor:
+        vendors["perian"] = vendor  # not among the others, as it takes root
+        where = vendor.where_it_is_found(folder)
+        with serving("flytekit", "flytekit", folder, vendor.variables(), where=where) as service:
+            yield Stock(service=service, templates=templates, vendors=vendors, log=folder / "log")
+
+
 @contextmanager
 def serving(
-    environment: str, sdk: str, folder: Path, variables: dict[str, str], modules: list[str] | None = None
+    environment: str,
+    sdk: str,
+    folder: Path,
+    variables: dict[str, str],
+    modules: list[str] | None = None,
+    where: Sequence[str] = (),
 ) -> Iterator[dict[str, object]]:
     """
     Run the executor's own process of connectors for many tests, and say how it is reached.
 
     It takes many seconds to import what the vendors ship; a test that wants a process of its own configures one.
+
+    Args:
+        environment: Whose interpreter and packages it has.
+        sdk: What the connectors are made with.
+        folder: Its home.
+        variables: More of its environment.
+        modules: What it imports besides.
+        where: What its command line begins with, if the place it runs at is not the tests' own.
     """
     token = secrets.token_urlsafe(16)
     (folder / "token").write_text(token)
     with tempfile.TemporaryDirectory(prefix="stock-", dir="/tmp") as short, (folder / "log").open("wb") as log:
         orders = {"token": token, "socket": f"{short}/s", "sdk": sdk, "modules": modules or [], "path": []}
         process = subprocess.Popen(
-            [*die_with_us(), str(python_of(environment)), "-P", str(CHILD)],
+            [*die_with_us(), *where, str(python_of(environment)), "-P", str(CHILD)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

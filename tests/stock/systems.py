@@ -177,6 +177,24 @@ MMCLOUD = System(
         "lost reply": UNKNOWN,
     },
 )
+PERIAN = System(
+    name="perian",
+    task="perian",
+    vendor="perian",
+    by="flytekitplugins-perian-job",
+    home="perian_home",
+    checked="perian 0.5.3 (its own client): each request and answer is compared with what it sends and reads",
+    inputs={"n": 3},
+    user_words="division by zero",
+    system_words="",
+    limits={
+        "start": "only with PERIAN's client below 0.3: the connector asks for any as of 0.2.7, but beside 0.3.1 and "
+        "later, which have no JobStatus, neither it nor flytekit can be imported",
+        "system failure": f"{BLAMES}, and tells the log of the job, but not what PERIAN says of it (`errors`)",
+        "garbage": RAISES,
+        "lost reply": UNKNOWN,
+    },
+)
 DATABRICKS2 = replace(DATABRICKS, by="flyteplugins-databricks", home="flyte2_home")
 BIGQUERY2 = replace(
     BIGQUERY,
@@ -185,4 +203,4 @@ BIGQUERY2 = replace(
     limits={"system failure": BLAMES, "garbage": RAISES},
 )
 
-SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE, SAGEMAKER, MMCLOUD, DATABRICKS2, BIGQUERY2)
+SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE, SAGEMAKER, MMCLOUD, PERIAN, DATABRICKS2, BIGQUERY2)

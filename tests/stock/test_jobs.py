@@ -148,6 +148,7 @@ async def test_a_killed_job_is_cancelled_at_the_vendor(
 
     assert vendor.is_cancelled(job)
     assert list(vendor.jobs) == [job.id]
+    assert vendor.complaints == []
 
 
 @pytest.mark.shows("restart")

@@ -72,9 +72,9 @@ class Vendor(ABC):
         losing: So many of the next creates are done, and the connection breaks before the answer.
     """
 
-    def __init__(self, tls: Signed | None = None) -> None:
+    def __init__(self, tls: Signed | None = None, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.reset()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(address, _handler(self))
         self._server.daemon_threads = True
         self.port = self._server.server_port
         if tls is not None:
