@@ -20,6 +20,7 @@ from tests.stock.vendor import Request
 from tests.stock.vendors.perian import ORGANIZATION, OVER, STORAGE, TOKEN, Perian
 from tests.support.literal_maps import literals
 
+from airscrew.engine.executor import Gone
 from airscrew.engine.testing.attempt import Attempt
 from airscrew.engine.testing.environment import ExecutorEnvironment
 from airscrew.plugins.connector import ConnectorExecutor
@@ -109,7 +110,7 @@ async def test_a_job_whose_time_is_up_looks_like_an_outage(
         while "not heard of it since" not in (status := await attempt.check()).reason:
             assert time.monotonic() < end, status.reason
             await attempt.pause(0.1)
-        with pytest.raises(ConnectorError, match="DeleteTask"):
+        with pytest.raises(ConnectorError, match="GetTask"):
             await attempt.kill()
 
     assert not status.phase.is_terminal
@@ -117,22 +118,17 @@ async def test_a_job_whose_time_is_up_looks_like_an_outage(
     assert vendor.refused == [OVER]
 
 
-@pytest.mark.shows(
-    "kill",
-    limit="a job that is over when the kill comes: PERIAN refuses to cancel it, at which the connector raises, so that "
-    "the kill is asked for again and again and never confirmed",
-)
-async def test_the_kill_of_a_job_that_is_over_is_refused_each_time(
+@pytest.mark.shows("kill")
+async def test_the_kill_of_a_job_that_is_over_is_done_although_it_is_refused(
     environment: Environment, stock: Stock, vendor: Perian
 ) -> None:
     async with environment:
         attempt = await started(environment, stock, "perian", n=3)
         vendor.finish(vendor.job)
-        for _ in range(3):
-            with pytest.raises(ConnectorError, match="DeleteTask"):
-                await attempt.kill()
 
-    assert vendor.refused == [OVER] * 3
+        assert isinstance(await attempt.kill(), Gone)
+
+    assert vendor.refused == [OVER]
     assert vendor.complaints == []
 
 

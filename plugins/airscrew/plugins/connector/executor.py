@@ -188,20 +188,34 @@ class ConnectorExecutor(Executor[ConnectorState]):
     async def kill_task(
         self, context: Context, state: ConnectorState, reason: str
     ) -> Gone | StillThere[ConnectorState]:
-        """Have the job deleted, then look whether it has ended, in turns: one request a call."""
+        """Have the job deleted, then look whether it has ended, in turns: a request a call, two when it is refused."""
         if not state.resource_meta:
             return Gone()  # a sync connector's work: it was over when it was heard of
         jobs = self._service(state.service)
         await jobs.authorize(context)
         now = context.clock.now()
         if not state.stopping_since or now - state.stopping_since > DELETE_AGAIN_SECONDS:
-            await jobs.client.delete(state)
-            if jobs.client.service.confirm_delete:
+            if await self._is_deleted(jobs, state) and jobs.client.service.confirm_delete:
                 return StillThere(msgspec.structs.replace(state, stopping_since=now), check_after=KILL_PACE_SECONDS)
         elif not await self._has_ended(jobs, state):
             return StillThere(state, check_after=KILL_PACE_SECONDS)
         jobs.forget(context.key)
         return Gone()
+
+    async def _is_deleted(self, jobs: ServiceJobs, state: ConnectorState) -> bool:
+        """
+        Have a job deleted: False when it was over already, at which some vendors refuse and their connectors raise.
+
+        Raises:
+            ConnectorError: It was not done, and the job runs or cannot be looked at.
+        """
+        try:
+            await jobs.client.delete(state)
+        except (FailedError, RefusedError):
+            if not (await jobs.client.get(state)).phase.is_terminal:
+                raise
+            return False
+        return True
 
     async def _has_ended(self, jobs: ServiceJobs, state: ConnectorState) -> bool:
         """Look at a job that was deleted; a connector that cannot tell of it any more says that it is gone."""
