@@ -42,6 +42,7 @@ _BAD_CERTIFICATE = ("CERTIFICATE_VERIFY_FAILED", "certificate signature failure"
 _PROBE = "/grpc.health.v1.Health/Check"
 LOG_BYTES = 1024 * 1024
 _SHOWN = 2000
+_REASON_TITLE = "Message:"
 
 _AT_THE_DOOR = frozenset(
     {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED}
@@ -234,12 +235,19 @@ def _class_of(code: grpc.StatusCode, details: str) -> type[ConnectorError]:
 
 
 def summary(details: str) -> str:
-    """Put what a connector says of an error on one line: its first line and its last, which ends a traceback."""
-    lines = [line.strip() for line in details.splitlines() if line.strip()]
+    """Put what a connector says of an error on one line: its first line, and the reason that ends a traceback."""
+    lines = [line.strip() for line in details.splitlines() if line.strip().strip(".")]
     if not lines:
         return "no reason given"
-    ends = lines if len(lines) < 2 else [lines[0], lines[-1]]  # noqa: PLR2004 - first and last
-    return shorten(" ... ".join(ends), _SHOWN)
+    first, *others = lines
+    reason = " ".join(_after_title(others)) or next((line for line in reversed(others) if line != _REASON_TITLE), "")
+    return shorten(f"{first} ... {reason}" if reason else first, _SHOWN)
+
+
+def _after_title(lines: list[str]) -> list[str]:
+    """Give the lines after the last ``Message:``, flytekit's title of an exception's words, of which there are many."""
+    titles = [number for number, line in enumerate(lines) if line == _REASON_TITLE]
+    return lines[titles[-1] + 1 :] if titles else []
 
 
 def _read(path: str, name: str) -> bytes | None:
