@@ -14,6 +14,7 @@ from flyte.models import SerializationContext
 from flyteplugins.bigquery import BigQueryConfig, BigQueryTask
 from flyteplugins.databricks import Databricks
 from flyteplugins.slurm import Slurm, SlurmScriptTask
+from flyteplugins.snowflake import Snowflake, SnowflakeConfig
 
 SETTINGS = SerializationContext(
     project="flytesnacks", domain="development", org="org", version="v1", root_dir=Path(__file__).parent
@@ -53,6 +54,14 @@ TASKS = {
         inputs={"length": int, "language": str},
         output_dataframe_type=DataFrame,
         google_application_credentials="a-google-account",
+    ),
+    "snowflake": Snowflake(
+        name="find_people",
+        query_template="SELECT %(name)s AS name, 100 AS percent WHERE 'a%%' LIKE 'a%%' AND 3 > %(least)s",
+        plugin_config=SnowflakeConfig(user="u", account="an-account", database="d", schema="s", warehouse="w"),
+        inputs={"name": str, "least": int},
+        output_dataframe_type=DataFrame,
+        snowflake_private_key="a-snowflake-key",
     ),
 }
 

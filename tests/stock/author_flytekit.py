@@ -6,16 +6,22 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from flytekit import Resources, kwtypes, task
 from flytekit.configuration import Image, ImageConfig, SerializationSettings
+from flytekit.core.base_task import PythonTask
+from flytekit.core.interface import Interface
+from flytekit.extend.backend.base_connector import AsyncConnectorExecutorMixin
 from flytekit.extras.webhook import WebhookTask
 from flytekit.sensor.file_sensor import FileSensor
 from flytekit.tools.translator import get_serializable
 from flytekit.types.structured import StructuredDataset
 from flytekitplugins.awssagemaker_inference import BotoConfig, BotoTask, SageMakerEndpointTask
 from flytekitplugins.bigquery import BigQueryConfig, BigQueryTask
+from flytekitplugins.k8sdataservice.task import DataServiceConfig, DataServiceTask
 from flytekitplugins.mmcloud import MMCloudConfig
 from flytekitplugins.openai import BatchEndpointTask, ChatGPTTask
 from flytekitplugins.perian_job import PerianConfig, PerianContainerTask
@@ -52,6 +58,21 @@ def fly_off(n: int) -> None:
     """A function in a container of somebody's cloud."""
 
 
+class DataService(AsyncConnectorExecutorMixin, PythonTask[DataServiceConfig]):
+    """A data service as its connector takes it, and gives it back: flytekit's own class has other words for both."""
+
+    def __init__(self, name: str, task_config: DataServiceConfig) -> None:
+        outputs = kwtypes(data_service_name=str)
+        super().__init__("dataservicetask", name, task_config=task_config, interface=Interface(outputs=outputs))
+
+    def get_custom(self, settings: SerializationSettings) -> dict[str, Any]:
+        """Leave out what is not set, the port above all, for which the connector has a number of its own."""
+        return {name: value for name, value in asdict(self.task_config).items() if value is not None}
+
+
+GRAPH = DataServiceConfig(Name="graph", Image="example/graph:v1", Command=["serve"], Replicas=2, Cluster="ours")
+
+
 TASKS = {
     "perian": fly_off,
     "perian-container": PerianContainerTask(
@@ -67,6 +88,9 @@ TASKS = {
         task_config=SlurmScriptConfig(ssh_config={"host": "cluster"}, batch_script_path="/x", batch_script_args=["1"]),
     ),
     "slurm_fn": work,
+    "data-service": DataService("serve_a_graph", GRAPH),
+    "data-service-stock": DataServiceTask(name="serve_a_graph", task_config=replace(GRAPH, Port=40000)),
+    "data-service-unset": DataServiceTask(name="serve_a_graph", task_config=GRAPH),
     "databricks": estimate_pi,
     "bigquery": BigQueryTask(
         name="find_words",

@@ -152,8 +152,9 @@ def perian_home(
     folder, templates = tmp_path_factory.mktemp("perian"), templates_of("flytekit")
     with Perian(authority) as vendor:
         vendors["perian"] = vendor  # not among the others, as it takes root
-        where = vendor.where_it_is_found(folder)
-        with serving("flytekit", "flytekit", folder, vendor.variables(), where=where) as service:
+        with serving(
+            "flytekit", "flytekit", folder, vendor.variables(), runner=vendor.where_it_is_found(folder)
+        ) as service:
             yield Stock(service=service, templates=templates, vendors=vendors, log=folder / "log")
 
 
@@ -164,7 +165,8 @@ def serving(
     folder: Path,
     variables: dict[str, str],
     modules: list[str] | None = None,
-    where: Sequence[str] = (),
+    runner: Sequence[str] = (),
+    workers: int = 16,
 ) -> Iterator[dict[str, object]]:
     """
     Run the executor's own process of connectors for many tests, and say how it is reached.
@@ -177,14 +179,16 @@ def serving(
         folder: Its home.
         variables: More of its environment.
         modules: What it imports besides.
-        where: What its command line begins with, if the place it runs at is not the tests' own.
+        runner: What its command line begins with, if the place it runs at is not the tests' own.
+        workers: How many calls it serves at once.
     """
     token = secrets.token_urlsafe(16)
     (folder / "token").write_text(token)
     with tempfile.TemporaryDirectory(prefix="stock-", dir="/tmp") as short, (folder / "log").open("wb") as log:
-        orders = {"token": token, "socket": f"{short}/s", "sdk": sdk, "modules": modules or [], "path": []}
+        orders: dict[str, object] = {"token": token, "socket": f"{short}/s", "sdk": sdk, "workers": workers}
+        orders |= {"modules": modules or [], "path": []}
         process = subprocess.Popen(
-            [*die_with_us(), *where, str(python_of(environment)), "-P", str(CHILD)],
+            [*die_with_us(), *runner, str(python_of(environment)), "-P", str(CHILD)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -224,4 +228,20 @@ def flyte2_home(
     folder, templates = tmp_path_factory.mktemp("flyte2"), templates_of("flyte2")
     with serving("flyte2", "flyte", folder, variables) as service:
         given = {**service, "connection": {"secrets": named}}
+        yield Stock(service=given, templates=templates, vendors=vendors, log=folder / "log", secrets=secrets)
+
+
+@pytest.fixture
+def flyte2_snowflake_home(vendors: dict[str, Vendor], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stock]:
+    """
+    Flyte 2's connector for Snowflake, anew for each test: it keeps one connection, and closes it with the first kill.
+    """
+    vendor = vendors["snowflake"]
+    assert isinstance(vendor, Snowflake)
+    vendor.begin()
+    folder, templates = tmp_path_factory.mktemp("flyte2-snowflake"), templates_of("flyte2")
+    secrets = {"vendors/snowflake": vendor.key}
+    connection = {"secrets": {"snowflake_private_key": "vendors/snowflake"}}
+    with serving("flyte2", "flyte", folder, vendor.addresses()) as service:
+        given = {**service, "connection": connection, "timeout": 1.5}  # it is not heard in an outage
         yield Stock(service=given, templates=templates, vendors=vendors, log=folder / "log", secrets=secrets)

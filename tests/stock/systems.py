@@ -22,6 +22,10 @@ HOLDS_UP = (
     "Snowflake's client tries again by itself, in the loop of its process: connectors that share it are not heard "
     "meanwhile, so give it a service of its own"
 )
+THREADS = (
+    "Snowflake's client tries again by itself, and each look at a job takes a thread of its process meanwhile: what "
+    "else needs one there waits, so give it a service of its own"
+)
 UNKNOWN = "one job, but the connector does not know it: StartOutcomeUnknown, as of every connector without a key"
 
 
@@ -65,7 +69,7 @@ class System:
     def parameter(self) -> object:
         """Make a parameter of tests, with its marks."""
         marks = pytest.mark.reaches(self.name, how="stock", by=self.by, checked=self.checked, limits=dict(self.limits))
-        name = f"{self.name}-flyte2" if self.home == "flyte2_home" else self.name
+        name = f"{self.name}-flyte2" if self.home.startswith("flyte2") else self.name
         return pytest.param(self, id=name, marks=marks)
 
 
@@ -202,5 +206,18 @@ BIGQUERY2 = replace(
     home="flyte2_home",
     limits={"system failure": BLAMES, "garbage": RAISES},
 )
+SNOWFLAKE2 = replace(
+    SNOWFLAKE,
+    by="flyteplugins-snowflake",
+    home="flyte2_snowflake_home",
+    user_words="invalid identifier",
+    system_words="an incident of ours",
+    limits={
+        "system failure": BLAMES,
+        "outage": THREADS,
+        "garbage": THREADS,
+        "lost reply": SNOWFLAKE.limits["lost reply"],
+    },
+)
 
-SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE, SAGEMAKER, MMCLOUD, PERIAN, DATABRICKS2, BIGQUERY2)
+SYSTEMS = (OPENAI, DATABRICKS, BIGQUERY, SNOWFLAKE, SAGEMAKER, MMCLOUD, PERIAN, DATABRICKS2, BIGQUERY2, SNOWFLAKE2)

@@ -67,6 +67,7 @@ class Vendor(ABC):
         jobs: Each job that was made since ``reset``.
         complaints: What is wrong with the requests.
         down: It answers 503, and does nothing.
+        away: Each connection breaks, and nothing is done.
         garbage: It answers with bytes that are no JSON, and does what it is asked; creates are answered well.
         is_mad: It answers creates so as well.
         losing: So many of the next creates are done, and the connection breaks before the answer.
@@ -88,7 +89,7 @@ class Vendor(ABC):
         """Begin a test: no jobs, no faults."""
         self.jobs: dict[str, Job] = {}
         self.complaints: list[str] = []
-        self.down = self.garbage = self.is_mad = False
+        self.down = self.away = self.garbage = self.is_mad = False
         self.losing = 0
 
     def __enter__(self) -> Self:
@@ -153,6 +154,8 @@ class Sent:
 
 def send(vendor: Vendor, request: Request) -> Sent | None:
     """Answer as the vendor is set to."""
+    if vendor.away:
+        return None
     if vendor.down:
         return Sent(503, b'{"error": {"code": 503, "message": "the service is down"}}')
     creates = vendor.is_create(request)

@@ -60,23 +60,32 @@ class Snowflake(Vendor):
         if self._engine is not None:
             self._engine.close()
 
-    def variables(self) -> dict[str, str]:
-        key = self._key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode()
+    def addresses(self) -> dict[str, str]:
+        """Name the variables by which Snowflake's client comes here."""
         return {
             "HTTPS_PROXY": f"http://127.0.0.1:{self._proxy.port}",
             "NO_PROXY": "127.0.0.1,localhost",
             "REQUESTS_CA_BUNDLE": str(self._authority.cert),
             "SNOWFLAKE_DISABLE_PLATFORM_DETECTION": "true",
-            "_FSEC_SNOWFLAKE_PRIVATE_KEY": key,  # the connector's
-            "_FSEC_PRIVATE-KEY_SNOWFLAKE": key,  # of what reads results
+        }
+
+    def variables(self) -> dict[str, str]:
+        return self.addresses() | {
+            "_FSEC_SNOWFLAKE_PRIVATE_KEY": self.key,  # the connector's
+            "_FSEC_PRIVATE-KEY_SNOWFLAKE": self.key,  # of what reads results
         }
 
     @property
+    def key(self) -> str:
+        """The user's private key."""
+        return self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+
+    @property
     def secret(self) -> str:
-        """A line of the user's private key."""
-        return self.variables()["_FSEC_SNOWFLAKE_PRIVATE_KEY"].splitlines()[3]
+        """A line of it."""
+        return self.key.splitlines()[3]
 
     def begin(self) -> None:
         """Have begun what runs SQL, which takes seconds."""

@@ -21,7 +21,6 @@ import grpc
 import grpc.aio
 from typing_extensions import override
 
-WORKERS = 16
 _BACKEND = "flytekit.extend.backend"
 LIMITS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
@@ -110,7 +109,7 @@ async def serve(orders: dict[str, Any], ready: int) -> None:
     """Serve until the parent is gone."""
     from concurrent.futures import ThreadPoolExecutor
 
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WORKERS))
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(int(orders["workers"])))
     server = grpc.aio.server(interceptors=[TokenGate(str(orders["token"]))], options=LIMITS)
     add = add_flyte if orders["sdk"] == "flyte" else add_flytekit
     add(server, [str(module) for module in orders["modules"]])

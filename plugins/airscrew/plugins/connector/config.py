@@ -49,12 +49,15 @@ class InProcess(Part, frozen=True, kw_only=True):
         path: Folders that are looked through for them.
         python: The interpreter to run them, of an environment of their own, say; ours when empty. Nothing of us need
             be installed there.
+        workers: How many calls of connectors that wait, and are no coroutines, run at once, each in a thread; 1 for
+            connectors that are not safe for threads.
     """
 
     sdk: Literal["flytekit", "flyte"] = "flytekit"
     modules: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     python: str = ""
+    workers: int = 16
 
 
 class ConnectionPart(Part, frozen=True, kw_only=True):
@@ -208,6 +211,8 @@ def _problems(config: Config) -> Iterator[str]:
 def _service_problems(service: Service) -> Iterator[str]:
     if bool(service.endpoint) == (service.in_process is not None):
         yield "endpoint: give either endpoint or in_process"
+    if service.in_process is not None and service.in_process.workers < 1:
+        yield f"in_process.workers: is {service.in_process.workers}: use 1 or more"
     if service.insecure and (service.tls is not None or service.in_process is not None):
         yield "insecure: means nothing beside tls or in_process: leave it out"
     if service.insecure and service.token_file and not service.is_loopback:

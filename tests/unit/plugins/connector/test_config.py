@@ -18,6 +18,7 @@ def config_of(**service: Any) -> Any:
     ("service", "message"),
     [
         ({}, "services.files.endpoint: give either endpoint or in_process"),
+        ({"in_process": {"workers": 0}}, "services.files.in_process.workers: is 0: use 1 or more"),
         ({"endpoint": "a:1", "in_process": {}}, "services.files.endpoint: give either endpoint or in_process"),
         ({"endpoint": "a:1", "insecure": True, "token_file": "/t"}, "token_file: would be sent in the clear"),
         ({"endpoint": "a:1", "insecure": True, "tls": {}}, "insecure: means nothing beside tls"),
