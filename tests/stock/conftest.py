@@ -152,9 +152,8 @@ def perian_home(
     folder, templates = tmp_path_factory.mktemp("perian"), templates_of("flytekit")
     with Perian(authority) as vendor:
         vendors["perian"] = vendor  # not among the others, as it takes root
-        with serving(
-            "flytekit", "flytekit", folder, vendor.variables(), runner=vendor.where_it_is_found(folder)
-        ) as service:
+        runner = vendor.where_it_is_found(folder)
+        with serving("flytekit", "flytekit", folder, vendor.variables(), runner=runner) as service:
             yield Stock(service=service, templates=templates, vendors=vendors, log=folder / "log")
 
 
