@@ -5,6 +5,7 @@ Run seeds, or tell the story of one.
     python -m tests.simulation 1124 --about e0-listed     the lines about one execution
     python -m tests.simulation 7 --without "compare on write"
     python -m tests.simulation --seeds 20000              many seeds on all cores
+    python -m tests.simulation --go-on --seeds 0 --chosen 500 --from 900000    more, added to the last report
     python -m tests.simulation --cast providers --seeds 4000    the WebAPI framework in the place of bare executors
 """
 
@@ -14,7 +15,7 @@ import argparse
 import sys
 from contextlib import nullcontext
 
-from tests.simulation.campaign import run_campaign, run_chosen, summary, write_report
+from tests.simulation.campaign import Tally, read_report, run_campaign, run_chosen, summary, write_report
 from tests.simulation.casts import CASTS, ENGINE, Cast
 from tests.simulation.mutations import MUTATIONS, without
 from tests.simulation.run import simulate
@@ -35,13 +36,15 @@ def tell(seed: int, about: str, step: str, cast: Cast) -> int:
     return 1 if outcome.violations else 0
 
 
-def run_many(first: int, count: int, chosen: int, jobs: int, cast: Cast) -> int:
+def run_many(first: int, count: int, chosen: int, jobs: int, cast: Cast, *, goes_on: bool) -> int:
     """Run many seeds, and then some that are chosen for awaits where few lives have ended."""
-    tally = run_campaign(first, count, jobs, cast=cast)
+    tally, began = read_report(cast) if goes_on else (Tally(cast), first)
+    before = tally.chosen
+    run_campaign(first, count, jobs, tally=tally)
     if not tally.violated:
-        run_chosen(first + count, chosen, tally, jobs)
+        run_chosen(first + count, before + chosen, tally, jobs)
     print(summary(tally))
-    print(f"  report: {write_report(tally, first)}")
+    print(f"  report: {write_report(tally, began)}")
     for seed, violations in sorted(tally.violated.items())[:SHOWN]:
         print(f"VIOLATED  seed {seed}: {violations[0]}\n          replay: {replay(seed, cast)}")
     return 1 if tally.violated else 0
@@ -62,6 +65,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1000, help="how many to run")
     parser.add_argument("--chosen", type=int, help="how many more for rare awaits at most; as many again if left out")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first of them")
+    parser.add_argument("--go-on", action="store_true", help="add to what the last report has")
     parser.add_argument("--jobs", type=int, default=0, help="processes; 0 for one a core")
     parser.add_argument("--cast", default=ENGINE.name, choices=CASTS, help="which executors; engine if left out")
     chosen = parser.parse_args()
@@ -69,7 +73,7 @@ def main() -> int:
     if chosen.seed is not None:
         return tell(chosen.seed, chosen.about, chosen.without, cast)
     more = chosen.seeds if chosen.chosen is None else chosen.chosen
-    return run_many(chosen.first, chosen.seeds, more, chosen.jobs, cast)
+    return run_many(chosen.first, chosen.seeds, more, chosen.jobs, cast, goes_on=chosen.go_on)
 
 
 if __name__ == "__main__":

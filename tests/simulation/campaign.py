@@ -86,9 +86,11 @@ def run_chunk(seeds: Sequence[int], cast: str = ENGINE.name) -> Tally:
     return tally
 
 
-def run_campaign(first: int, count: int, jobs: int = 0, *, cast: Cast = ENGINE, quiet: bool = False) -> Tally:
-    """Run so many seeds on so many processes; 0 for one a core."""
-    tally = Tally(cast)
+def run_campaign(
+    first: int, count: int, jobs: int = 0, *, cast: Cast = ENGINE, tally: Tally | None = None, quiet: bool = False
+) -> Tally:
+    """Run so many seeds on so many processes, 0 for one a core; a tally that is given is added to."""
+    tally = Tally(cast) if tally is None else tally
     _run_seeds(range(first, first + count), tally, jobs, quiet=quiet)
     return tally
 
@@ -130,7 +132,7 @@ def _run_seeds(seeds: Sequence[int], tally: Tally, jobs: int, *, quiet: bool) ->
 
 def _parts(chunks: list[Sequence[int]], jobs: int, cast: Cast) -> Iterator[Tally]:
     run = partial(run_chunk, cast=cast.name)
-    if jobs == 1 or len(chunks) == 1:
+    if jobs == 1 or len(chunks) <= 1:
         yield from map(run, chunks)
         return
     with multiprocessing.get_context("spawn").Pool(min(jobs, len(chunks))) as pool:
@@ -185,6 +187,33 @@ def write_report(tally: Tally, first: int, folder: Path = REPORT) -> Path:
             {"function": function, "awaits": text, "why": why} for (function, text), why in sorted(BEYOND.items())
         ],
     }
-    path = folder / ("campaign.json" if tally.cast is ENGINE else f"campaign-{tally.cast.name}.json")
+    path = _report_of(tally.cast, folder)
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf8")
     return path
+
+
+def read_report(cast: Cast = ENGINE, folder: Path = REPORT) -> tuple[Tally, int]:
+    """
+    Take up what a campaign has left, so that more seeds can be added to it, and its first seed.
+
+    Where lives ended is told by lines of the source: what was moved since is counted anew.
+    """
+    told = json.loads(_report_of(cast, folder).read_text(encoding="utf8"))
+    tally = Tally(
+        cast,
+        seeds=told["seeds"],
+        chosen=told["chosen"],
+        violated={int(seed): tuple(found) for seed, found in told["violated"].items()},
+        faults=Counter(told["faults"]),
+        per_seed={
+            name: Counter({int(count): seeds for count, seeds in counts.items()})
+            for name, counts in told["per_seed"].items()
+        },
+        sites=Counter({site["site"]: site["crashes"] for site in told["crash_sites"]}),
+        limits=Counter(told["limits"]),
+    )
+    return tally, told["first_seed"]
+
+
+def _report_of(cast: Cast, folder: Path) -> Path:
+    return folder / ("campaign.json" if cast is ENGINE else f"campaign-{cast.name}.json")

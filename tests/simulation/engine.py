@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
@@ -26,7 +26,9 @@ from tests.simulation.world import SECRET, EngineLife, World
 from typing_extensions import override
 
 from airscrew.engine.api.model import ApiError
+from airscrew.engine.chores import Stamp, doing_chores
 from airscrew.engine.clock import LoopClock
+from airscrew.engine.config import Retention
 from airscrew.engine.core import Core, CoreParts, open_core
 from airscrew.engine.data.secrets import EnvironmentSecrets, Secrets
 from airscrew.engine.dataplane import LocalDataPlane
@@ -74,6 +76,18 @@ class SimBoot(BootClock):
     @override
     def uptime(self) -> float:
         return asyncio.get_running_loop().time() + 1000.0 * (1 + self.machine)
+
+
+class NoStamp(Stamp):
+    """Nobody remembers anything: what is done now and then is due each time."""
+
+    @override
+    def age(self) -> None:
+        return None
+
+    @override
+    def renew(self) -> None:
+        return
 
 
 @dataclass(slots=True)
@@ -320,9 +334,17 @@ class Engines:
                 life.membership = await stack.enter_async_context(members)
             core = await stack.enter_async_context(open_core(await self._parts(life, store, clock)))
             life.core = core
-            await life.stop.wait()
+            async with self._chores(life, store):
+                await life.stop.wait()
             self.world.story.add("== STOP", f"life {life.number} drains")
         await life.registry.close()
+
+    def _chores(self, life: EngineLife, store: Store) -> AbstractAsyncContextManager[object]:
+        """Do an engine's chores, where a plan has any done."""
+        if not self.world.plan.retention:
+            return nullcontext()
+        retention, boot = Retention(finished_age=self.world.plan.retention), SimBoot(life.plan.machine)
+        return doing_chores(life.core, store, retention, stamp=NoStamp(), boot=boot)
 
     async def _parts(self, life: EngineLife, store: Store, clock: LoopClock) -> CoreParts:
         world = self.world

@@ -117,6 +117,7 @@ class Plan:
         failing: How many of the dynamic jobs are left to the dice instead of succeeding, as a share.
         quotas: How many jobs may be outside at once, by the name of the pool.
         names_pool: Whether executors say themselves what they take of it.
+        retention: For how long engines keep what is over, beside their other chores; 0 when nobody does chores.
         left_over: Whether an engine that had the store for itself has crashed before the first life begins.
     """
 
@@ -136,6 +137,7 @@ class Plan:
     eagerness: float = 1.0
     held_kind: str = ""
     failing: float = 0.2
+    retention: float = 0.0
     left_over: bool = False
     others: tuple[tuple[LifePlan, ...], ...] = ()
     quotas: dict[str, Quota] = field(default_factory=dict)

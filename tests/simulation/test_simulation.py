@@ -9,12 +9,13 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 import pytest
 from tests.simulation.__main__ import replay
 from tests.simulation.aims import plan_of
-from tests.simulation.campaign import CHUNK, ENOUGH, Tally, run_chosen, run_chunk
+from tests.simulation.campaign import CHUNK, ENOUGH, Tally, read_report, run_chosen, run_chunk, write_report
 from tests.simulation.crash_sites import BEYOND, OUTSIDE, ROOT, await_sites, reason_beyond, simulated_sites
 from tests.simulation.disk import Disk
 from tests.simulation.run import simulate
@@ -100,6 +101,20 @@ def _digests_elsewhere(seeds: tuple[int, ...], hash_seed: str) -> str:
         check=True,
     )
     return done.stdout.strip()
+
+
+def test_a_campaign_goes_on_from_its_report(tmp_path: Path) -> None:
+    tally = run_chunk([3, 4])
+    tally.chosen = 1
+    write_report(tally, 3, tmp_path)
+
+    taken_up, first = read_report(folder=tmp_path)
+    again = tmp_path / "again"
+    write_report(taken_up, first, again)
+
+    assert (taken_up.seeds, taken_up.chosen, first) == (2, 1, 3)
+    assert taken_up.per_seed["faults"] == tally.per_seed["faults"]
+    assert (again / "campaign.json").read_bytes() == (tmp_path / "campaign.json").read_bytes()
 
 
 def test_only_what_is_not_synced_goes_with_the_power() -> None:

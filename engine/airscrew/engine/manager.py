@@ -23,7 +23,7 @@ from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 from airscrew.engine.arrivals import Arrivals, LookForArrivals
-from airscrew.engine.chores import keep_anchor, keep_retention, tell_what_is_left
+from airscrew.engine.chores import FileStamp, doing_chores
 from airscrew.engine.clock import Clock, SystemClock
 from airscrew.engine.config import EngineSettings, WorkKind, WorkScope
 from airscrew.engine.core import Core, CoreParts, open_core
@@ -323,12 +323,8 @@ def make_parts(
 @asynccontextmanager
 async def _beside(core: Core, store: Store, settings: EngineSettings, socket: _Socket | None) -> AsyncIterator[None]:
     """What runs beside the loop: the socket, and the leader's chores of the anchor of time and retention."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(keep_anchor(core, store), name="anchor"),
-            group.create_task(keep_retention(core, settings), name="retention"),
-            group.create_task(tell_what_is_left(core), name="progress"),
-        ]
+    stamp = FileStamp(settings.home_path / "pruned", time.time)
+    async with doing_chores(core, store, settings.retention, stamp=stamp, boot=LinuxBootClock()) as group:
         if socket is not None:
             group.create_task(socket.serve(core, settings), name="socket")
             await socket.ready.wait()
@@ -337,8 +333,6 @@ async def _beside(core: Core, store: Store, settings: EngineSettings, socket: _S
         finally:
             if socket is not None:
                 socket.stop.set()
-            for task in tasks:
-                task.cancel()
 
 
 @dataclass(slots=True)
