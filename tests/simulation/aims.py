@@ -116,7 +116,7 @@ _CIRCUMSTANCES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("settle",), {"kinds": ("listed", "keyed")}),
     (("fetch_inputs",), {"kinds": ("plain", "cached"), "eagerness": 2.0}),
     (("tell_of_late_start",), {}),
-    (("_keep_anchor", "_keep_retention", "_tell_what_is_left", "collect"), {"retention": 10.0}),
+    (("doing_chores", "_keep_anchor", "_keep_retention", "_tell_what_is_left", "collect"), {"retention": 10.0}),
     (("_find", "lookup", "release", "sweep_gone", "watch", "follow", "check", "_sweep", "_strays", "acquire"), {}),
 )
 _OFTEN = {function: changes for functions, changes in _CIRCUMSTANCES for function in functions}
