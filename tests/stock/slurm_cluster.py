@@ -4,25 +4,15 @@ A real Slurm behind a real OpenSSH, for the connectors that reach theirs over SS
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.stock.environments import HERE
 from tests.support.slurm import Slurm, running_slurm
 from tests.support.sshd import Sshd, running_sshd
-
-from airscrew.engine.testing.attempt import Attempt
-
-LIMIT = 60.0
-RAISES = (
-    "the connector raises at it, so that it looks like an outage: told as the reason, and the job is looked at again"
-)
 
 
 @dataclass(frozen=True)
@@ -62,20 +52,3 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
                 f"Host cluster\n  HostName 127.0.0.1\n  Port {sshd.port}\n  IdentityFile {sshd.folder}/user\n"
             )
             yield Cluster(slurm, sshd, commands, home)
-
-
-async def until(condition: Callable[[], object], why: str) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, why
-        await asyncio.sleep(0.1)
-
-
-async def reason_with(attempt: Attempt[Any], words: str) -> str:
-    """Check until the reason has these words."""
-    end = time.monotonic() + LIMIT
-    while words not in (status := await attempt.check()).reason:
-        assert not status.phase.is_terminal, status.reason
-        assert time.monotonic() < end, status.reason
-        await attempt.pause(0.1)
-    return status.reason

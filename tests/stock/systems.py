@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
+from tests.stock.waiting import RAISES
 
-RAISES = (
-    "the connector raises at it, so that it looks like an outage: told as the reason, and the job is looked at again"
-)
 BLAMES = "the connector calls every failure the user's"
 
 LOGS = (

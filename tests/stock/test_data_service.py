@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,8 +17,9 @@ import pytest
 from flyteidl.core.literals_pb2 import LiteralMap
 from tests.stock.conftest import Stock, serving
 from tests.stock.environments import templates_of
-from tests.stock.systems import RAISES, UNKNOWN
+from tests.stock.systems import UNKNOWN
 from tests.stock.vendors.kubernetes import NAMESPACE, PODS, SERVICES, SETS, Kubernetes
+from tests.stock.waiting import LIMIT, RAISES, reason_with, until
 from tests.support.control_plane import ControlPlane
 from tests.support.literal_maps import plain
 
@@ -33,7 +33,6 @@ from airscrew.idl.template import TaskTemplate
 from airscrew.plugins.connector import ConnectorExecutor
 from airscrew.plugins.connector.errors import ConnectorError
 
-LIMIT = 30.0
 SHARES = (
     "the connector has one manager for all calls, which run in threads: whoever makes a service while another is made "
     "or looked at may make it by the other's name; in process, `workers: 1` keeps them apart"
@@ -119,23 +118,6 @@ def outputs_fail(home: Stock, name: str, status: TaskStatus[Any]) -> str | None:
     assert isinstance(status.outputs, LiteralMap)
     failed = check_outputs(dict(status.outputs.literals), home.templates[name].interface.outputs)
     return None if failed is None else failed.error.message
-
-
-async def until(condition: Callable[[], object], why: str) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, why
-        await asyncio.sleep(0.05)
-
-
-async def reason_with(attempt: Attempt[Any], words: str) -> str:
-    """Check until the reason has these words."""
-    end = time.monotonic() + LIMIT
-    while words not in (status := await attempt.check()).reason:
-        assert not status.phase.is_terminal, status.reason
-        assert time.monotonic() < end, status.reason
-        await attempt.pause(0.1)
-    return status.reason
 
 
 @pytest.mark.shows("start", "poll", "succeed")

@@ -4,9 +4,6 @@ flytekit's connectors as they are published, run by ``connector`` against the ve
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +12,7 @@ import pytest
 from tests.stock.conftest import Stock
 from tests.stock.systems import SYSTEMS, System
 from tests.stock.vendor import Vendor
+from tests.stock.waiting import LIMIT, reason_with, until
 from tests.support.literal_maps import literals, plain
 
 from airscrew.engine.executor import TaskStatus
@@ -25,7 +23,6 @@ from airscrew.idl.phase import Phase
 from airscrew.plugins.connector import ConnectorExecutor
 from airscrew.plugins.connector.errors import ConnectorError
 
-LIMIT = 30.0
 Environment = ExecutorEnvironment[Any]
 
 
@@ -62,25 +59,6 @@ def environment(stock: Stock, system: System, tmp_path: Path) -> Environment:
 def attempt_of(environment: Environment, stock: Stock, system: System) -> Attempt[Any]:
     inputs = literals(**{name: (value, type(value)) for name, value in system.inputs.items()})
     return environment.attempt(stock.templates[system.task], inputs, name=f"task-{uuid4().hex}")
-
-
-async def until(condition: Callable[[], object], why: str) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, why
-        await asyncio.sleep(0.05)
-
-
-async def reason_with(attempt: Attempt[Any], words: str) -> str:
-    """Check until the reason has these words."""
-    end = time.monotonic() + LIMIT
-    while True:
-        status = await attempt.check()
-        if words in status.reason:
-            return status.reason
-        assert not status.phase.is_terminal, status.reason
-        assert time.monotonic() < end, status.reason
-        await attempt.pause(0.1)
 
 
 @pytest.mark.shows("start", "poll", "succeed")

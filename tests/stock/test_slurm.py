@@ -17,7 +17,8 @@ from uuid import uuid4
 import pytest
 from tests.stock.conftest import serving
 from tests.stock.environments import python_of, templates_of
-from tests.stock.slurm_cluster import LIMIT, RAISES, Cluster, reason_with, running_cluster
+from tests.stock.slurm_cluster import Cluster, running_cluster
+from tests.stock.waiting import LIMIT, RAISES, reason_with
 
 from airscrew.engine.executor import TaskStatus
 from airscrew.engine.testing.attempt import Attempt
