@@ -72,13 +72,14 @@ async def _collection(folder: Path, plan: Plan, tell: Callable[[str], None]) -> 
 
 
 async def _size_at_rest(store: Store) -> int:
-    """Compact all history, and return the size in use when it no longer changes."""
-    await store.compact((await store.status()).revision)
+    """Compact all history, that of events which are erased late too, and return the size when it no longer changes."""
     size, since, end = -1, 0.0, time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < end:
-        found = (await store.status()).in_use_bytes
-        if found != size:
-            size, since = found, time.monotonic()
+        status = await store.status()
+        if status.compacted < status.revision:
+            await store.compact(status.revision)
+        if status.in_use_bytes != size:
+            size, since = status.in_use_bytes, time.monotonic()
         elif time.monotonic() > since + REST_SECONDS:
             return size
         await asyncio.sleep(0.2)
