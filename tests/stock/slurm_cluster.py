@@ -36,6 +36,34 @@ class Cluster:
         known += self.slurm.run("squeue", "-h", "--states=all", "-o", "%i").split()
         return max(map(int, known), default=0)
 
+    @contextmanager
+    def without_node(self) -> Iterator[None]:
+        """Take the node away, and with it what runs there."""
+        try:
+            self.slurm.run("scontrol", "update", f"NodeName={self.slurm.node_name}", "State=DOWN", "Reason=test")
+            yield
+        finally:
+            self.slurm.revive_node()
+
+    @contextmanager
+    def without_host(self) -> Iterator[None]:
+        """Let nobody log in, and end the sessions of those who have."""
+        self.sshd.break_off()
+        self.sshd.stop()
+        try:
+            yield
+        finally:
+            self.sshd.begin()
+
+    @contextmanager
+    def talking_nonsense(self) -> Iterator[None]:
+        """Have it say of jobs what no Slurm says."""
+        (self.bin / "garbage").touch()
+        try:
+            yield
+        finally:
+            (self.bin / "garbage").unlink()
+
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:

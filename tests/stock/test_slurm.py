@@ -131,11 +131,8 @@ async def test_a_job_that_loses_its_node_looks_like_an_outage(
     async with environment:
         attempt = batch(environment, tmp_path, "sleep 600", **{"no-requeue": ""})
         await attempt.run(until=Phase.RUNNING, limit_seconds=LIMIT)
-        try:
-            cluster.slurm.run("scontrol", "update", f"NodeName={cluster.slurm.node_name}", "State=DOWN", "Reason=test")
+        with cluster.without_node():
             reason = await reason_with(attempt, "not heard of it since")
-        finally:
-            cluster.slurm.revive_node()
 
     assert "connector slurm" in reason
 
@@ -173,11 +170,8 @@ async def test_garbage_is_told_and_believed_by_nobody(
     async with environment:
         attempt = batch(environment, tmp_path, "sleep 2")
         await attempt.start()
-        (cluster.bin / "garbage").touch()
-        try:
+        with cluster.talking_nonsense():
             reason = await reason_with(attempt, "not heard of it since")
-        finally:
-            (cluster.bin / "garbage").unlink()
         status = await attempt.run(limit_seconds=LIMIT)
 
     assert "connector slurm" in reason
@@ -208,12 +202,8 @@ async def test_a_host_that_is_away_is_told_and_costs_no_job(
     async with environment_of(orders, tmp_path) as environment:
         attempt = batch(environment, tmp_path, f"while [ ! -e {tmp_path}/end ]; do sleep 0.2; done")
         await attempt.run(until=Phase.RUNNING, limit_seconds=LIMIT)
-        cluster.sshd.break_off()
-        cluster.sshd.stop()
-        try:
+        with cluster.without_host():
             reason = await reason_with(attempt, "not heard of it since")
-        finally:
-            cluster.sshd.begin()
         (tmp_path / "end").touch()
         status = await attempt.run(limit_seconds=LIMIT)
 

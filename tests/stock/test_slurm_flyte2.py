@@ -127,11 +127,8 @@ async def test_a_script_that_loses_its_node_fails_with_that_word(environment: En
     async with environment:
         attempt = begin(environment, "sleep 600", **{"no-requeue": True})
         await attempt.run(until=Phase.RUNNING, limit_seconds=LIMIT)
-        try:
-            cluster.slurm.run("scontrol", "update", f"NodeName={cluster.slurm.node_name}", "State=DOWN", "Reason=test")
+        with cluster.without_node():
             status = await attempt.run(limit_seconds=LIMIT)
-        finally:
-            cluster.slurm.revive_node()
 
     assert status.phase is Phase.PERMANENT_FAILURE
     assert status.error is not None
@@ -169,11 +166,8 @@ async def test_garbage_is_told_and_believed_by_nobody(environment: Environment, 
     async with environment:
         attempt = begin(environment, 'sleep 2; echo done > "$FLYTE_OUTPUT_REPORT"')
         await attempt.start()
-        (cluster.bin / "garbage").touch()
-        try:
+        with cluster.talking_nonsense():
             reason = await reason_with(attempt, "not heard of it since")
-        finally:
-            (cluster.bin / "garbage").unlink()
         status = await attempt.run(limit_seconds=LIMIT)
 
     assert "Unrecognized Slurm job state" in reason
@@ -201,12 +195,8 @@ async def test_a_host_that_is_away_is_told_and_costs_no_job(
         wait = f"while [ ! -e {tmp_path}/end ]; do sleep 0.2; done"
         attempt = begin(environment, f'{wait}; echo done > "$FLYTE_OUTPUT_REPORT"')
         await attempt.run(until=Phase.RUNNING, limit_seconds=LIMIT)
-        cluster.sshd.break_off()
-        cluster.sshd.stop()
-        try:
+        with cluster.without_host():
             reason = await reason_with(attempt, "not heard of it since")
-        finally:
-            cluster.sshd.begin()
         (tmp_path / "end").touch()
         status = await attempt.run(limit_seconds=LIMIT)
 
