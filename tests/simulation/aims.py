@@ -17,6 +17,7 @@ from tests.simulation.plan import (
     Plan,
     draw_plan,
     draw_quotas,
+    draw_words,
     share,
     times_in,
 )
@@ -115,7 +116,7 @@ _CIRCUMSTANCES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("_ask_needs",), {"names_pool": True}),
     (("settle",), {"kinds": ("listed", "keyed")}),
     (("fetch_inputs",), {"kinds": ("plain", "cached"), "eagerness": 2.0}),
-    (("tell_of_late_start",), {}),
+    (("tell_of_late_start", "_leave_word", "tell_of_strangers"), {}),
     (("doing_chores", "_keep_anchor", "_keep_retention", "_tell_what_is_left", "collect"), {"retention": 10.0}),
     (("_find", "lookup", "release", "sweep_gone", "watch", "follow", "check", "_sweep", "_strays", "acquire"), {}),
 )
@@ -138,10 +139,13 @@ def _bring_nearer(plan: Plan, life: LifePlan, random: Random) -> Plan:
             return replace(plan, lives=(before, life, plan.lives[-1]))
         case "acquire":
             return replace(plan, rates=replace(rates, write_refused=0.8))
-        case "tell_of_late_start":
-            plan = _with_a_late_start(plan, None, random)
+        case "tell_of_late_start" | "_leave_word":
+            prunes = times_in(random, plan.calm_after, 0, 20)
+            plan = replace(_with_a_late_start(plan, None, random), prunes=prunes)
             late = replace(plan.lives[0], site=life.site)  # it tells of its start when it is back
             return replace(plan, lives=(late, *plan.lives[1:]), rates=replace(plan.rates, write_refused=0.2))
+        case "tell_of_strangers":
+            return replace(plan, words=times_in(random, plan.calm_after, 30))
         case "settle":
             return replace(plan, rates=replace(rates, write_refused=0.2, write_lost=0.1))
         case "drop":
@@ -188,6 +192,7 @@ def plan_of(seed: int) -> Plan:
     if members.random() < SHARED_SHARE:
         plan = share(plan, members)
     plan = aim(plan, Random(f"{seed} sites"))
+    plan = replace(plan, words=draw_words(plan, Random(f"{seed} words")))
     is_about_quotas = any("/quotas/" in site for site in plan.sites)
     return replace(plan, quotas=draw_quotas(plan, Random(f"{seed} quotas"), always=is_about_quotas))
 

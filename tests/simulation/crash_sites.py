@@ -92,10 +92,6 @@ BEYOND = {
     ("lookup", "self._store.txn"): "only when outputs were deleted by somebody, and all are to be judged",
     ("_run", "asyncio.sleep(min("): "only after a defect of the cache itself",
     ("ensure_installation", "ensure_installation("): "only when two engines make a new store theirs at once",
-    ("tell_of_strangers", "self.store.txn"): (
-        "only when word of a start comes between a pruner's look and its delete, and the name is taken again before "
-        "anybody has seen the word; tests/unit/engine/test_late_starts.py does"
-    ),
     ("_step", "self._write"): "only after more requests than a simulation's people make",
 }
 """Awaits of these modules that no simulation comes to: function and text of what is awaited, and why."""

@@ -44,6 +44,7 @@ async def check_all(
     _submissions(world, history, users)
     if not cleared:
         _jobs(world, services, ledger, users.cleared)
+        _words(world, users, ledger)
     _ledger_is_struck_off(world, history, ledger)
     _verdicts_fit(world, history, users, services)
     dead, unreadable = await _dead_letters(store)
@@ -95,6 +96,12 @@ def _jobs(world: World, services: list[Service], ledger: dict[str, LedgerEntry],
                 world.limit("a twin that nobody listed runs on")
             elif entry is None or entry.state is not LedgerState.UNKNOWN:
                 world.violate(f"2: {job.id} of {job.execution} is live after its end; ledger: {entry}")
+
+
+def _words(world: World, users: Users, ledger: dict[str, LedgerEntry]) -> None:
+    """What is heard of a start whose execution is gone stays in the ledger until a person has seen to it."""
+    for key in users.words - users.cleared - ledger.keys():
+        world.violate(f"2: word of the late start {key} of an execution that is gone is lost")
 
 
 def _ledger_is_struck_off(world: World, history: History, ledger: dict[str, LedgerEntry]) -> None:

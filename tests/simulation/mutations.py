@@ -21,17 +21,19 @@ from tests.simulation.store import FaultyStore
 from airscrew.engine.controller import controller
 from airscrew.engine.controller.calls import Calls
 from airscrew.engine.controller.commit import Committer
+from airscrew.engine.controller.intake import Intake
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ownership import SharedOwner
 from airscrew.engine.controller.shards import OpenShards
 from airscrew.engine.controller.turn import Turns
 from airscrew.engine.executor import Findable
-from airscrew.engine.machine import Finalize, JobGone, JobStillThere, KillJob, Start, begin
+from airscrew.engine.machine import SWEEP, Finalize, JobGone, JobStillThere, KillJob, Start, begin
 from airscrew.engine.machine import learn as learning  # the function hides the module of its name
 from airscrew.engine.outbox import Outbox
 from airscrew.engine.service.submission import Submitter
 from airscrew.state.errors import StoreError
 from airscrew.state.fencing import FencedStore
+from airscrew.state.keys import request_key
 from airscrew.state.records import Stage
 from airscrew.state.store import Delete, KeyValue, Put
 
@@ -145,6 +147,13 @@ async def _tell_nobody(*arguments: Any) -> None:
     del arguments
 
 
+async def _drop_strangers(self: Any, execution: Any, uid: Any) -> None:
+    for what, (request, _) in list(self.of(execution).items()):
+        if request.what == SWEEP and request.uid != uid:
+            await self.store.txn([], [Delete(request_key(execution, what))])
+            self.of(execution).pop(what, None)
+
+
 async def _look_once(self: Any, *arguments: Any) -> Any:
     strays, _ = await _strays(self, *arguments)
     return strays, None
@@ -186,6 +195,7 @@ MUTATIONS: dict[str, tuple[_Patch, ...]] = {
     "the claim of the shard on every write": ((SharedOwner, "compares", _compare_nothing),),
     "no call by an owner in doubt": ((SharedOwner, "is_certain", True),),
     "word of a start that was under way": ((controller, "tell_of_late_start", _tell_nobody),),
+    "word of a start whose execution is gone": ((Intake, "tell_of_strangers", _drop_strangers),),
     "settle before a late start counts as none": ((Calls, "_strays", _look_once),),
     "a unit of a quota only where nobody has it": ((Committer, "_quotas", _quotas_without_compares),),
     "turns end before their shard is given": ((OpenShards, "quiet", _wait_for_nothing),),

@@ -117,6 +117,7 @@ class Plan:
         failing: How many of the dynamic jobs are left to the dice instead of succeeding, as a share.
         quotas: How many jobs may be outside at once, by the name of the pool.
         names_pool: Whether executors say themselves what they take of it.
+        words: When word of a late start comes of an execution that had a name before the one that has it.
         retention: For how long engines keep what is over, beside their other chores; 0 when nobody does chores.
         left_over: Whether an engine that had the store for itself has crashed before the first life begins.
     """
@@ -137,6 +138,7 @@ class Plan:
     eagerness: float = 1.0
     held_kind: str = ""
     failing: float = 0.2
+    words: tuple[float, ...] = ()
     retention: float = 0.0
     left_over: bool = False
     others: tuple[tuple[LifePlan, ...], ...] = ()
@@ -281,6 +283,16 @@ def draw_quotas(plan: Plan, random: Random, *, always: bool) -> dict[str, Quota]
     is_about_starts = any(life.end is End.HOLD for lives in (plan.lives, *plan.others) for life in lives)
     share = BOUND_SHARE / 4 if is_about_starts else BOUND_SHARE
     return random.choice(_SETS) if always or random.random() < share else {}
+
+
+WORDS_SHARE = 0.15
+
+
+def draw_words(plan: Plan, random: Random) -> tuple[float, ...]:
+    """Draw when word of what had a name before comes, where a plan does not say it; never in most runs."""
+    if plan.words or random.random() >= WORDS_SHARE:
+        return plan.words
+    return times_in(random, plan.calm_after, 1, 2, 4)
 
 
 def draw_plan(random: Random) -> Plan:

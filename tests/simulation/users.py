@@ -18,7 +18,8 @@ from tests.simulation.world import World
 from airscrew.engine.api.model import ApiError, ListRequest, SubmitRequest
 from airscrew.engine.core import Core
 from airscrew.engine.data.errors import StorageError
-from airscrew.idl.ids import ExecutionId
+from airscrew.engine.machine import SWEEP
+from airscrew.idl.ids import ExecutionId, Uid, attempt_key
 from airscrew.state import keys
 from airscrew.state.errors import StoreError
 from airscrew.state.records import LedgerEntry, LedgerState, Request, Stage, decode, encode
@@ -44,6 +45,7 @@ class Users:
         killed: Names that somebody asked to kill, acknowledged or not.
         cleared: Attempt keys that somebody struck off the ledger while faults went on.
         damages: Where, among the events, lie bytes that nobody can read.
+        words: Attempt keys of starts that came late, of executions whose names others have by now.
     """
 
     world: World
@@ -54,6 +56,7 @@ class Users:
     killed: set[str] = field(default_factory=set)
     cleared: set[str] = field(default_factory=set)
     damages: list[str] = field(default_factory=list)
+    words: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         """Do all that is to be done; ends when everything is acknowledged."""
@@ -71,6 +74,8 @@ class Users:
                 group.create_task(self._compact(at))
             for at in self.world.plan.prunes:
                 group.create_task(self._prune(at))
+            for at in self.world.plan.words:
+                group.create_task(self._leave_word(at))
             for number, at in enumerate(self.world.plan.damages):
                 group.create_task(self._damage(at, number))
 
@@ -250,7 +255,9 @@ class Users:
         for item in page.items:
             entry = decode(item.value, LedgerEntry)
             name, record = entry.execution, self.history.records.get(entry.execution)
-            if entry.state is not LedgerState.UNKNOWN or record is None or record.stage is not Stage.DONE:
+            if record is None or record.stage is not Stage.DONE or record.uid != entry.uid:
+                continue
+            if entry.state is not LedgerState.UNKNOWN:
                 continue
             execution = ExecutionId.parse(name)
             self.world.story.add("operator", f"deletes {name} from the store")
@@ -279,6 +286,28 @@ class Users:
         self.world.story.add("operator", f"damages {key}")
         self.damages.append(key.removeprefix(keys.EVENTS))
         self.engines.store.apply([], [Put(key, b'[{"id": \xff')])
+
+    async def _leave_word(self, at: float) -> None:
+        """
+        Leave word of a late start as an engine does that stood still: between a pruner's look and its delete.
+
+        The name was taken again since, and nobody has seen the word yet.
+        """
+        await asyncio.sleep(at)
+        dice, store = self.dice, self.engines.store
+        if not self.history.options:
+            return
+        name = dice.choice(sorted(self.history.options))
+        earlier, attempt = Uid(f"{dice.getrandbits(128):032x}"), dice.randint(0, 2)
+        key = keys.request_key(ExecutionId.parse(name), f"{SWEEP}-{attempt}")
+        if await store.inner.get(key) is not None:
+            return
+        since = self.world.loop.time()
+        word = Request(what=SWEEP, at=since + 1.0, uid=earlier, attempt=attempt, since=since, executor="listed")
+        self.world.fault("word of an earlier execution")
+        self.world.story.add("stranger", f"puts {key}")
+        self.words.add(attempt_key(self.history.installation, earlier, attempt))
+        store.apply([], [Put(key, encode(word))])
 
     async def clear_leaks(self) -> None:
         """Strike off what a person has looked after."""

@@ -19,7 +19,7 @@ from airscrew.engine.executor import AtMostOnce, Findable, Found, Idempotent, No
 from airscrew.engine.testing.virtual_time import elapse
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
-from airscrew.state.records import LedgerState, Stage, decode_record
+from airscrew.state.records import LedgerState, Request, Stage, decode_record, encode
 from airscrew.state.store import Compare, Delete, Operation, Put, TxnResult
 
 pytestmark = pytest.mark.virtual_time(limit_seconds=100_000)
@@ -124,6 +124,42 @@ class TestWord:
 
         assert set(await requests(under.rig)) == {"submit"}
         assert [entry.uid for entry in await under.rig.ledger() if entry.note] == [f"{'a':0>32}"]
+
+    async def test_takes_no_place_of_word_of_an_earlier_execution_of_the_name(self) -> None:
+        async with under_way() as under:
+            earlier = {"uid": "f" * 32, "since": 77.0, "executor": "fake"}
+            await under.rig.ask("a", "sweep", key="sweep-0", at=under.rig.clock.now(), **earlier)
+            await under.lose()
+
+        assert (await requests(under.rig))["sweep-0"].uid == f"{'a':0>32}"
+        assert [entry.uid for entry in await under.rig.ledger() if entry.note] == ["f" * 32]
+
+    async def test_is_left_in_the_place_of_what_nobody_can_read(self) -> None:
+        async with under_way() as under:
+            place = keys.request_key(name_of("a"), "sweep-0")
+            await under.rig.store.inner.txn([], [Put(place, b"\xff")])
+            await under.lose()
+
+        assert (await requests(under.rig))["sweep-0"].uid == f"{'a':0>32}"
+
+    async def test_is_left_again_when_another_word_comes_at_the_same_moment(self) -> None:
+        async with under_way() as under:
+            inner = under.rig.store.inner
+            txn = inner.txn
+            earlier = Request(what="sweep", uid="f" * 32, since=77.0, executor="fake")
+            place = keys.request_key(name_of("a"), "sweep-0")
+
+            async def be_late(compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:
+                if any(isinstance(one, Put) and one.key == place for one in operations):
+                    inner.txn = txn  # type: ignore[method-assign]
+                    await inner.txn([], [Put(place, encode(earlier))])
+                return await txn(compares, operations)
+
+            inner.txn = be_late  # type: ignore[method-assign]
+            await under.lose()
+
+        assert (await requests(under.rig))["sweep-0"].uid == f"{'a':0>32}"
+        assert [entry.uid for entry in await under.rig.ledger() if entry.note] == ["f" * 32]
 
 
 class TestWordForNobody:

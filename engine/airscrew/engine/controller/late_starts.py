@@ -16,8 +16,8 @@ from airscrew.engine.machine import SWEEP, NothingStarted, StartFailed, Told, la
 from airscrew.idl.ids import ExecutionId, Uid, attempt_key
 from airscrew.state import keys
 from airscrew.state.errors import StoreFullError, StoreUnavailableError
-from airscrew.state.records import NO_STATE, Record, Request, encode
-from airscrew.state.store import ANY, Compare, Put, Store
+from airscrew.state.records import NO_STATE, Record, RecordError, Request, decode, encode
+from airscrew.state.store import ANY, Compare, KeyValue, Operation, Put, Store
 
 _RETRY_SECONDS = 1.0
 
@@ -45,17 +45,38 @@ async def tell_of_late_start(store: Store, live: Live, asked: Record, now: float
         state=(told[-1].state or NO_STATE) if told else NO_STATE,
         state_version=told[-1].state_version if told else 0,
     )
-    is_there = [Compare(keys.spec_key(live.execution), live.accepted or ANY)]
-    word = Put(keys.request_key(live.execution, f"{SWEEP}-{asked.attempt}"), encode(request))
-    note = late_note(live.execution, live.installation, request)
     while True:
         try:
-            if not (await store.txn(is_there, [word])).succeeded:
-                await store.txn([], [note])  # it is gone for good, though another may have its name
+            if await _leave_word(store, live, request):
+                return
         except (StoreUnavailableError, StoreFullError):
             await asyncio.sleep(_RETRY_SECONDS)
-        else:
-            return
+
+
+async def _leave_word(store: Store, live: Live, request: Request) -> bool:
+    """Leave word for the owner, or in the ledger where the execution is gone; False when other word came meanwhile."""
+    spec, place = keys.spec_key(live.execution), keys.request_key(live.execution, f"{SWEEP}-{request.attempt}")
+    held = await store.get(place)
+    compares = [Compare(spec, live.accepted or ANY), Compare(place, 0 if held is None else held.mod_revision)]
+    operations: list[Operation] = [Put(place, encode(request))]
+    if held is not None and (earlier := _word_of_another(held, request.uid)) is not None:
+        operations.append(late_note(live.execution, live.installation, earlier))
+    if (await store.txn(compares, operations)).succeeded:
+        return True
+    found = await store.get(spec)
+    if found is not None and live.accepted in {0, found.mod_revision}:
+        return False
+    # It is gone for good, though another may have its name.
+    return (await store.txn([], [late_note(live.execution, live.installation, request)])).succeeded
+
+
+def _word_of_another(held: KeyValue, uid: str) -> Request | None:
+    """Read what nobody has seen yet of an execution that had the name before: its place is taken now."""
+    try:
+        word = decode(held.value, Request)
+    except RecordError:
+        return None
+    return word if word.uid != uid else None
 
 
 def late_note(execution: ExecutionId, installation: str, request: Request) -> Put:
