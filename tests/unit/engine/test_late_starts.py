@@ -302,6 +302,37 @@ class TestSweep:
 
         assert rig.executor.gone == {"late"}
 
+    @pytest.mark.parametrize("can_tell", [True, False])
+    async def test_the_late_one_is_killed_though_the_recorded_job_is_gone_and_nobody_has_heard_so(
+        self, can_tell: bool
+    ) -> None:
+        rig, strays = self.rig()
+        if can_tell:
+            same = staticmethod(lambda one, other: one.job == other.job)
+            rig.executor.__class__ = type("Telling", (type(rig.executor),), {"is_same_job": same})
+        finalize = rig.executor.finalize
+
+        async def lose_the_reply(context: TaskContext[Count], state: Count) -> None:
+            rig.executor.gone.add(state.job)
+            await finalize(context, state)
+            if rig.clock.now() < heard_at:
+                raise OSError("the reply is lost, on purpose")
+
+        rig.executor.finalize = lose_the_reply  # type: ignore[method-assign]
+        rig.executor.ends["a"] = success
+        rig.finalizes, heard_at = True, rig.clock.now() + 60
+        await rig.submit()
+        async with rig.engine():
+            await elapse(30)
+            assert (await rig.record()).stage is Stage.ENDING
+            strays.jobs[rig.key()] = ["late"]
+            await self.sweep(rig)
+            await elapse(120)
+
+        assert "late" in rig.executor.gone
+        assert await requests(rig) == {}
+        assert (await rig.record()).stage is Stage.DONE
+
     async def test_while_the_start_is_unknown_anyway_absence_counts_from_when_it_was_sent_at_last(self) -> None:
         rig, strays = self.rig()
         lose_first_start(rig)

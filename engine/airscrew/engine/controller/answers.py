@@ -9,11 +9,12 @@ from typing_extensions import TypeIs
 
 from airscrew.engine.controller.fitting import CODE_LIMIT, short_error
 from airscrew.engine.controller.ports import Outcome
-from airscrew.engine.errors import PermanentError, RetryableError
-from airscrew.engine.executor import AnyExecutor, AnyStatus, TaskStatus
+from airscrew.engine.errors import PermanentError, RetryableError, UnavailableError
+from airscrew.engine.executor import AnyExecutor, AnyStatus, Executor, TaskStatus
 from airscrew.engine.machine import StartFailed, Told
 from airscrew.idl.errors import shorten
 from airscrew.idl.phase import Phase
+from airscrew.state.records import Record
 
 REASON_LIMIT = 1000
 
@@ -73,7 +74,21 @@ def describe(error: BaseException) -> str:
     return shorten(f"{type(error).__name__}: {text[0]}" if text else type(error).__name__, REASON_LIMIT)
 
 
-def without_recorded(states: list[object], recorded: object, executor: AnyExecutor) -> list[object]:
-    """Take the recorded job out of what was listed; the first that was created when none can be told to be it."""
+def without_recorded(states: list[object], recorded: object, executor: AnyExecutor, record: Record) -> list[object]:
+    """
+    Take the recorded job out of what was listed.
+
+    When none is it: an executor that can tell its jobs apart has not listed it. Of one that cannot, the first that was
+    created counts as it, as long as it is there.
+
+    Raises:
+        UnavailableError: It may be gone, or be one of those listed: that is known once its attempt is over.
+    """
     same = next((state for state in states if executor.is_same_job(state, recorded)), None)
-    return states[1:] if same is None else [state for state in states if state is not same]
+    if same is not None:
+        return [state for state in states if state is not same]
+    if type(executor).is_same_job is not Executor.is_same_job:
+        return states
+    if states and record.verdict is not None:
+        raise UnavailableError(f"which of {len(states)} jobs is recorded cannot be told before its attempt is over")
+    return states[1:]

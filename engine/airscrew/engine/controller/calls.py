@@ -325,7 +325,7 @@ class Calls:
         found = cast("Sequence[AnyFound]", await self._ask(live, host, "find", context))
         states = [one.state for one in sorted(found, key=lambda one: one.created_at)]
         if request.attempt == live.record.attempt and live.record.created:
-            states = without_recorded(states, self._state(live, host.executor), host.executor)
+            states = without_recorded(states, self._state(live, host.executor), host.executor, live.record)
         return states, None if looked_at >= counts_at else counts_at
 
     async def _kill(self, live: Live, host: Host, reason: str) -> Fact:

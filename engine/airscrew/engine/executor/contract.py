@@ -237,7 +237,9 @@ class Executor(ABC, Generic[StateT]):
 
         Called with what ``find`` listed and what is recorded, when a start came late from an engine that had lost
         the execution: what is not the recorded job is killed. Equal states by default; override it when a job's
-        state changes while it runs. When nothing that is listed is the recorded job, the first created counts as it.
+        state changes while it runs: then what is listed beside it is killed at once. Of an executor that does not,
+        the first that was created counts as the recorded job when none is equal to it, and nothing is killed while
+        that may be gone already.
 
         Raises:
             Exception: The engine backs off and looks again.
