@@ -23,7 +23,8 @@ from tests.support.literal_maps import literals, plain
 from airscrew.engine.api.adapter import ServerInfo
 from airscrew.engine.api.address import TcpAddress
 from airscrew.engine.api.connector_face import INLINE_BYTES, Offer
-from airscrew.engine.api.model import EngineApi, ListRequest
+from airscrew.engine.api.model import ListRequest
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.api.server import Port, serving
 from airscrew.engine.config import EngineSettings, WorkKind, WorkScope
 from airscrew.engine.data.storage import Storage

@@ -12,7 +12,8 @@ from random import Random
 from tests.support.scripted import Count, Scripted
 from tests.support.templates import echo_template
 
-from airscrew.engine.api.model import EngineApi, SubmitRequest
+from airscrew.engine.api.model import SubmitRequest
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.cache import AutoRefreshCache, Batch, Measured, SyncResult, Unchanged
 from airscrew.engine.clock import SystemClock
 from airscrew.engine.config import EngineSettings, WorkScope

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import harness
 
 if TYPE_CHECKING:
-    from airscrew.engine.api.model import EngineApi, ExecutionView
+    from airscrew.engine.api.model import ExecutionView
+    from airscrew.engine.api.port import EngineApi
 
 LIMIT_SECONDS = 120.0
 HERE = {"PYTHONPATH": str(harness.ROOT)}

@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 from typing_extensions import override
 
-from airscrew.engine.api.model import EngineApi, ExecutionView, SubmitRequest
+from airscrew.engine.api.model import ExecutionView, SubmitRequest
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.config import EngineSettings, WorkScope
 from airscrew.engine.executor import (
     Executor,

@@ -18,7 +18,6 @@ from typing_extensions import override
 
 from airscrew.engine.api.model import (
     ApiError,
-    EngineApi,
     ExecutionView,
     ExecutorView,
     LeakView,
@@ -31,6 +30,7 @@ from airscrew.engine.api.model import (
     SubmitReply,
     SubmitRequest,
 )
+from airscrew.engine.api.port import EngineApi
 from airscrew.idl.errors import ErrorKind, ExecutionError
 from airscrew.idl.phase import Phase
 

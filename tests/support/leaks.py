@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from airscrew.engine.api.model import EngineApi
+from airscrew.engine.api.port import EngineApi
 
 
 async def nothing_is_left(api: EngineApi, seconds: float = 30.0) -> None:

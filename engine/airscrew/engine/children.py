@@ -2,10 +2,9 @@
 The children of a dynamic task: executions of their own, tended by their parent.
 
 A child is named after its parent, the attempt and its node, so submitting it again finds the one that is there. A
-child that ends
-leaves word with its parent; the parent then submits what has become ready, and binds the outputs when all is done.
-What a
-plan allows to fail (``min_successes``) may fail; one more failure ends the parent, and the other children with it.
+child that ends leaves word with its parent; the parent then submits what has become ready, and binds the outputs when
+all is done. What a plan allows to fail (``min_successes``) may fail; one more failure ends the parent, and the other
+children with it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """
 The data plane as the controller and the interface use it: files by ``data``, templates from the store.
 
-Guarantees: what an attempt left is judged the same way whenever it is read; small literal maps travel in their URI
-and cost no
-file; a template is read from the store once and kept by its content hash.
+Guarantees: what an attempt left is judged the same way whenever it is read; small literal maps travel in their URI and
+cost no file; a template is read from the store once and kept by its content hash.
 """
 
 from __future__ import annotations

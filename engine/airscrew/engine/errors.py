@@ -12,13 +12,11 @@ What an executor raises to tell the engine what to do, and what the engine itsel
   ``StateTooLargeError``        custom state over the limit
 
 Only errors of ``start_task`` end an attempt. An error of ``check_task_status``, ``kill_task``, ``find`` or
-``finalize``,
-whatever its class, never touches the job: the engine backs off, shows the reason, and after too many of them
-quarantines the execution. An executor ends an attempt later by the phase that it returns.
+``finalize``, whatever its class, never touches the job: the engine backs off, shows the reason, and after too many of
+them quarantines the execution. An executor ends an attempt later by the phase that it returns.
 
 ``asyncio.TimeoutError``, a lost connection and every class not named here, out of ``start_task``: the outcome is
-unknown,
-and is resolved by what the executor declares (``executor.declarations``).
+unknown, and is resolved by what the executor declares (``executor.declarations``).
 """
 
 from __future__ import annotations

@@ -18,10 +18,11 @@ from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.turn import Dispatch
 from airscrew.engine.controller.watchdog import Offence, Watchdog
 from airscrew.engine.executor import AnyExecutor, Executor, Setup
+from airscrew.engine.executor.erased import overrides
 from airscrew.engine.machine import Traits
 from airscrew.engine.metrics import NO_METERS, Meters
 from airscrew.engine.metrics.names import LOOP_BLOCKS
-from airscrew.engine.registry import Registry, overrides
+from airscrew.engine.registry import Registry
 from airscrew.idl.errors import UsageError
 from airscrew.idl.ids import ExecutionId
 

@@ -2,9 +2,8 @@
 The engine on a machine: home folder, lock, store, executors, socket; opened in order and closed in reverse.
 
 Guarantees: one process at a time is a store's engine (the lock is taken before the store is opened for work and given
-back last);
-whatever fails on the way up closes what was opened; a problem of one executor, or of the socket, does not keep the
-engine down.
+back last); whatever fails on the way up closes what was opened; a problem of one executor, or of the socket, does not
+keep the engine down.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ from airscrew.state.records import SCHEMA_VERSION
 from airscrew.state.urls import open_store
 
 if TYPE_CHECKING:
-    from airscrew.engine.api.model import EngineApi
+    from airscrew.engine.api.port import EngineApi
     from airscrew.engine.vitals import Instruments
     from airscrew.state.store import LeaseStore, Store
 

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 from airscrew.engine.clock import Clock
 from airscrew.engine.errors import plugin_wall
 from airscrew.engine.executor import AnyExecutor, Released, Setup
+from airscrew.engine.executor.erased import overrides
 from airscrew.engine.manager import find_executors
-from airscrew.engine.registry import Candidate, Registry, overrides
+from airscrew.engine.registry import Candidate, Registry
 from airscrew.idl.errors import AirscrewError
 from airscrew.state import keys
 from airscrew.state.errors import StoreBusyError

@@ -15,7 +15,8 @@ from tests.support.cluster_tasks import flytekit_task, integers, site_manifests
 from tests.support.leaks import nothing_is_left
 from tests.support.object_stores import ObjectStore, start_s3
 
-from airscrew.engine.api.model import EngineApi, ExecutionView, SubmitRequest
+from airscrew.engine.api.model import ExecutionView, SubmitRequest
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.config import EngineSettings, WorkScope
 from airscrew.engine.manager import open_engine
 from airscrew.engine.testing.cluster.cluster import Cluster

@@ -18,7 +18,8 @@ import pytest
 import pytest_asyncio
 from flyteidl.core import security_pb2, tasks_pb2
 
-from airscrew.engine.api.model import EngineApi, ExecutionView, SubmitRequest
+from airscrew.engine.api.model import ExecutionView, SubmitRequest
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.config import EngineSettings, WorkScope
 from airscrew.engine.manager import open_engine
 from airscrew.engine.testing.cluster.cluster import Cluster

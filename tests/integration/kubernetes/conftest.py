@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from tests.support.control_plane import ControlPlane
 
-from airscrew.engine.api.model import EngineApi, ExecutionView, SubmitRequest
+from airscrew.engine.api.model import ExecutionView, SubmitRequest
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.config import EngineSettings, WorkScope
 from airscrew.engine.manager import open_engine
 from airscrew.engine.registry import Registry

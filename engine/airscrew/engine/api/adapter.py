@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from airscrew.engine.api.model import EngineApi, ListRequest, SubmitRequest
+from airscrew.engine.api.model import ListRequest, SubmitRequest
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.api.wire import decode, encode
 from airscrew.idl.proto.service.v1 import service_pb2 as pb
 

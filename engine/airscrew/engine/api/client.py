@@ -27,7 +27,6 @@ from airscrew.engine.api.address import Address, UnixAddress
 from airscrew.engine.api.codes import api_error
 from airscrew.engine.api.model import (
     ApiError,
-    EngineApi,
     ExecutionView,
     ExecutorView,
     LeakView,
@@ -40,6 +39,7 @@ from airscrew.engine.api.model import (
     SubmitReply,
     SubmitRequest,
 )
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.api.tls import ClientTls
 from airscrew.engine.api.wire import decode, encode
 from airscrew.idl.errors import UsageError

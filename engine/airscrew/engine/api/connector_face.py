@@ -20,7 +20,8 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from airscrew.engine.api.model import ApiError, EngineApi, ExecutionView, SubmitRequest
+from airscrew.engine.api.model import ApiError, ExecutionView, SubmitRequest
+from airscrew.engine.api.port import EngineApi
 from airscrew.idl.errors import AirscrewError, ErrorKind
 from airscrew.idl.ids import ExecutionId
 from airscrew.idl.phase import Phase

@@ -29,7 +29,8 @@ from airscrew.engine.api.address import Address, TcpAddress, UnixAddress
 from airscrew.engine.api.codes import CODE_HEADER, header_text, status_of
 from airscrew.engine.api.connector_face import NOTHING_OFFERED, ConnectorFace, Offer, form_of
 from airscrew.engine.api.health import Health
-from airscrew.engine.api.model import ApiError, EngineApi
+from airscrew.engine.api.model import ApiError
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.api.tls import ServerTls, stamp_of
 from airscrew.idl.errors import UsageError
 from airscrew.idl.proto.service.v1 import service_pb2

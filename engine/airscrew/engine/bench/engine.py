@@ -2,8 +2,7 @@
 Tasks a second from submission to the end, beside what the store alone can write.
 
 The limit is taken in the same run on the same store: a bare loop that writes as many bytes as the tasks did, in
-groups, as fast as the
-store takes them. The outputs of every task are read back and compared.
+groups, as fast as the store takes them. The outputs of every task are read back and compared.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, cast
 from airscrew.engine.bench.startup import COMMAND, compiled
 
 if TYPE_CHECKING:
-    from airscrew.engine.api.model import EngineApi
+    from airscrew.engine.api.port import EngineApi
     from airscrew.engine.bench import BenchOptions
 
 START_SECONDS = 30.0

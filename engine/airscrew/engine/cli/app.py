@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from airscrew.engine.api.model import EngineApi
+    from airscrew.engine.api.port import EngineApi
     from airscrew.engine.api.tls import ClientTls
     from airscrew.engine.config import EngineSettings, WorkScope
     from airscrew.engine.vitals import Instruments

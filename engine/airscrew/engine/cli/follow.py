@@ -18,7 +18,8 @@ from airscrew.engine.api.model import ApiError
 from airscrew.engine.cli.exits import leaf
 
 if TYPE_CHECKING:
-    from airscrew.engine.api.model import EngineApi, ExecutionView
+    from airscrew.engine.api.model import ExecutionView
+    from airscrew.engine.api.port import EngineApi
     from airscrew.engine.cli.progress import Reporter
 
 LOG_SECONDS = 2.0

@@ -16,7 +16,8 @@ from airscrew.engine.api.model import ApiError
 from airscrew.engine.cli.session import Session, sight
 
 if TYPE_CHECKING:
-    from airscrew.engine.api.model import EngineApi, ExecutionView
+    from airscrew.engine.api.model import ExecutionView
+    from airscrew.engine.api.port import EngineApi
     from airscrew.engine.cli.app import App
 
 LOOK_SECONDS = 0.3

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from airscrew.engine.api.model import ApiError, EngineApi, ExecutionView, ListRequest, OutputsView, SubmitRequest
+from airscrew.engine.api.model import ApiError, ExecutionView, ListRequest, OutputsView, SubmitRequest
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.cli.exits import ExitCode, exit_code_of_execution
 from airscrew.engine.cli.follow import Outcome, follow, signals
 from airscrew.engine.cli.options import pairs, seconds

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airscrew.engine.api.address import Address, UnixAddress, is_answering, parse_address, socket_beside
-from airscrew.engine.api.model import ApiError, EngineApi
+from airscrew.engine.api.model import ApiError
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.cli.log import show_warnings
 from airscrew.state.errors import StoreBusyError
 

@@ -10,7 +10,8 @@ from typing_extensions import TypeIs
 from airscrew.engine.controller.fitting import CODE_LIMIT, short_error
 from airscrew.engine.controller.ports import Outcome
 from airscrew.engine.errors import PermanentError, RetryableError, UnavailableError
-from airscrew.engine.executor import AnyExecutor, AnyStatus, Executor, TaskStatus
+from airscrew.engine.executor import AnyExecutor, AnyStatus, TaskStatus
+from airscrew.engine.executor.erased import overrides
 from airscrew.engine.machine import StartFailed, Told
 from airscrew.idl.errors import shorten
 from airscrew.idl.phase import Phase
@@ -87,7 +88,7 @@ def without_recorded(states: list[object], recorded: object, executor: AnyExecut
     same = next((state for state in states if executor.is_same_job(state, recorded)), None)
     if same is not None:
         return [state for state in states if state is not same]
-    if type(executor).is_same_job is not Executor.is_same_job:
+    if overrides(executor, "is_same_job"):
         return states
     if states and record.verdict is not None:
         raise UnavailableError(f"which of {len(states)} jobs is recorded cannot be told before its attempt is over")

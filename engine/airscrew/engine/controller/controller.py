@@ -2,14 +2,11 @@
 The controller: which executions are under control, and when each gets its turn.
 
 Keys enter the queue from the requests in the store (a watch that is resumed, and listed again after a compaction),
-from
-timers, from ``wake`` of executors and caches, and from its own start, when everything unfinished is taken under
-control. Level-triggered: a
-key says only *which*; what is to be done is read from the record.
+from timers, from ``wake`` of executors and caches, and from its own start, when everything unfinished is taken under
+control. Level-triggered: a key says only *which*; what is to be done is read from the record.
 
-Guarantees: an execution has one turn at a time; an error in a turn is contained, shown, and tried again later; a
-drain ends turns
-between two steps, never within one.
+Guarantees: an execution has one turn at a time; an error in a turn is contained, shown, and tried again later; a drain
+ends turns between two steps, never within one.
 """
 
 from __future__ import annotations

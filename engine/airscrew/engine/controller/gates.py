@@ -2,9 +2,8 @@
 What holds starts back: an executor's concurrency, and its breaker.
 
 Slots are handed out first come, first served, and are counted from the records: an execution that may have something
-outside
-holds one, after a restart too. The breaker of an executor opens when many of its executions fail at once and none comes
-through: then the executor is in trouble, not they.
+outside holds one, after a restart too. The breaker of an executor opens when many of its executions fail at once and
+none comes through: then the executor is in trouble, not they.
 """
 
 from __future__ import annotations

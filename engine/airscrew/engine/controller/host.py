@@ -2,12 +2,10 @@
 Where an executor's code runs: on the engine's loop, in a thread, or on a loop of its own.
 
 A plain function runs in a thread; a coroutine on the engine's loop, and on one of its own once it blocked that.
-Guarantees: a call ends
-within its timeout, however its code behaves, unless it blocks the engine's loop itself; whatever it raises,
-``SystemExit`` included, comes
-out as an ``Exception``, unless the engine itself cancelled the call. After its first offence an executor is
-initialised anew on a
-thread and loop of its own, and stays there; all its executions are looked at then, for what it followed is forgotten.
+Guarantees: a call ends within its timeout, however its code behaves, unless it blocks the engine's loop itself;
+whatever it raises, ``SystemExit`` included, comes out as an ``Exception``, unless the engine itself cancelled the
+call. After its first offence an executor is initialised anew on a thread and loop of its own, and stays there; all its
+executions are looked at then, for what it followed is forgotten.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 A thread and a loop of its own for an executor that blocks.
 
 What it does there delays only its own calls. Code that holds the interpreter's lock for long needs a process of its
-own: that
-no thread can mend.
+own: that no thread can mend.
 """
 
 from __future__ import annotations

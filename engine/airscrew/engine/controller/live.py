@@ -1,8 +1,7 @@
 """
 What is kept in memory of an execution between two looks at it.
 
-The record here is the stored one plus the steps that are not written yet. Facts learned since the last write are
-kept,
+The record here is the stored one plus the steps that are not written yet. Facts learned since the last write are kept,
 so that after a conflict they are applied again to what was written meanwhile.
 """
 

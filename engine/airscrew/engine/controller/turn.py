@@ -1,10 +1,9 @@
 """
 One turn with an execution: look, decide, carry out, write, until there is nothing to do but wait.
 
-Persist before effect: what a call hangs on is written before the call is made. A call that creates nothing outside
-may be made
-over steps that are not written yet, so that a task without an effect costs one write. A look that finds everything as
-it was costs none.
+Persist before effect: what a call hangs on is written before the call is made. A call that creates nothing outside may
+be made over steps that are not written yet, so that a task without an effect costs one write. A look that finds
+everything as it was costs none.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 The watchdog: which plugin blocks the loop, for how long, and where in its code.
 
 Every step of a plugin's coroutine on the engine's loop is timed; a thread looks now and then whether one takes too
-long, and
-notes the stack while it does. Costs well under a microsecond a step. Time in which the machine had no processor for the
-loop is nobody's offence.
+long, and notes the stack while it does. Costs well under a microsecond a step. Time in which the machine had no
+processor for the loop is nobody's offence.
 """
 
 from __future__ import annotations

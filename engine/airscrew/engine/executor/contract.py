@@ -1,18 +1,14 @@
 """
 The executor: one object per process that runs all tasks of its task types.
 
-The engine calls ``start_task`` once per attempt, ``check_task_status`` periodically until it returns a terminal
-phase, and
-then ``finalize``, or ``kill_task`` until everything is gone. It never makes two calls at once for one execution;
-calls for different
-executions overlap freely. Whatever a later call needs goes into the custom state that a call returns: it is the only
-thing that survives a restart, and a restart can come at any time.
+The engine calls ``start_task`` once per attempt, ``check_task_status`` periodically until it returns a terminal phase,
+and then ``finalize``, or ``kill_task`` until everything is gone. It never makes two calls at once for one execution;
+calls for different executions overlap freely. Whatever a later call needs goes into the custom state that a call
+returns: it is the only thing that survives a restart, and a restart can come at any time.
 
 Every method may be ``async`` or a plain ``def``; a plain one runs in a bounded pool of threads. An ``async`` one
-shares
-the engine's loop and must not block it: a watchdog measures, names the plugin and its stack, and moves an offender to
-a
-thread and loop of its own.
+shares the engine's loop and must not block it: a watchdog measures, names the plugin and its stack, and moves an
+offender to a thread and loop of its own.
 """
 
 from __future__ import annotations
@@ -131,10 +127,9 @@ class Executor(ABC, Generic[StateT]):
 
         Called once per attempt. Called again with the same key only after ``NotStarted``, or when the outcome of the
         first call is unknown and the executor is declared ``Idempotent`` or ``NoEffect``. May wait for one request;
-        for longer than
-        ``start_timeout`` means an unknown outcome. Carry ``context.key`` into all that is created, and turn off
-        retries inside HTTP
-        libraries for creates. The template is given here and never again: what later calls need goes into the state.
+        for longer than ``start_timeout`` means an unknown outcome. Carry ``context.key`` into all that is created, and
+        turn off retries inside HTTP libraries for creates. The template is given here and never again: what later
+        calls need goes into the state.
 
         Args:
             context: The attempt to start.
@@ -142,8 +137,7 @@ class Executor(ABC, Generic[StateT]):
 
         Returns:
             The first status; its state is persisted before ``check_task_status`` is first called with it.
-            ``NotStarted`` when
-            certainly nothing was created.
+            ``NotStarted`` when certainly nothing was created.
 
         Raises:
             RetryableError: The attempt failed and certainly left nothing behind; a budget pays.
@@ -176,10 +170,9 @@ class Executor(ABC, Generic[StateT]):
         Say how the task stands.
 
         Called no later than ``check_after`` (else ``check_interval``) after the last call, at once after
-        ``context.wake()`` or a
-        change in an AutoRefreshCache that was told to wake it, and after a restart. Should not wait: read an
-        AutoRefreshCache. Must
-        be idempotent. A state that differs from the one given is persisted, whether or not the phase moved.
+        ``context.wake()`` or a change in an AutoRefreshCache that was told to wake it, and after a restart. Should not
+        wait: read an AutoRefreshCache. Must be idempotent. A state that differs from the one given is persisted,
+        whether or not the phase moved.
 
         Raises:
             Exception: Whatever it is, the job is left alone; the engine backs off, shows the reason, and quarantines
@@ -195,8 +188,7 @@ class Executor(ABC, Generic[StateT]):
 
         Called after the verdict is persisted (kill, timeout, failure with ``cleanup``), again and again until it
         returns ``Gone``; also after a restart, and for a job that has already ended or vanished: that is ``Gone``.
-        Must be
-        idempotent by ``context.key``. May wait for one request.
+        Must be idempotent by ``context.key``. May wait for one request.
 
         Raises:
             Exception: The engine backs off and calls again; the ledger keeps the entry.
@@ -220,10 +212,9 @@ class Executor(ABC, Generic[StateT]):
         """
         List all that carries ``context.key`` in the outside system, what has finished included.
 
-        Called only when the outcome of a start is unknown and the executor is declared ``Findable``. The first
-        created is adopted,
-        the others are killed; absence counts once ``settle`` seconds have passed since the request could last be
-        sent.
+        Called only when the outcome of a start is unknown and the executor is declared ``Findable``. The first created
+        is adopted, the others are killed; absence counts once ``settle`` seconds have passed since the request could
+        last be sent.
 
         Raises:
             Exception: The engine backs off and calls again; the start stays unknown.

@@ -19,3 +19,9 @@ AnyStatus: TypeAlias = TaskStatus[Any]
 AnyFound: TypeAlias = Found[Any]
 AnyCoroutine: TypeAlias = Coroutine[object, object, T]
 """A coroutine that returns a T; what it yields to the loop is nobody's business."""
+
+
+def overrides(executor: AnyExecutor, method: str) -> bool:
+    """Tell whether an executor has a method of its own in place of the contract's."""
+    own: object = getattr(type(executor), method)
+    return own is not getattr(Executor, method)

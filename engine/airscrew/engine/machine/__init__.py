@@ -2,10 +2,9 @@
 The state machine of one execution: pure decisions over its record.
 
 ``next_action`` says what is to be done next; ``learn`` says what a result of a call makes of the record. The
-controller carries out
-and writes. Nothing here MUST do I/O, read a clock, draw a random number, or await: time and nonces come in as
-arguments, so that every path is a table of plain values in the tests, and a crash between any two steps is only a
-shorter list of calls.
+controller carries out and writes. Nothing here MUST do I/O, read a clock, draw a random number, or await: time and
+nonces come in as arguments, so that every path is a table of plain values in the tests, and a crash between any two
+steps is only a shorter list of calls.
 
 The rules, in the order in which they are asked:
 

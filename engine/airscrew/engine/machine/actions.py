@@ -1,9 +1,8 @@
 """
 What the machine can ask for next.
 
-A ``Call`` reaches outside; its result comes back as a fact. A call that is not ``persist_first`` may be made while
-the record has
-changes that are not written yet: nothing outside hangs on them.
+A ``Call`` reaches outside; its result comes back as a fact. A call that is not ``persist_first`` may be made while the
+record has changes that are not written yet: nothing outside hangs on them.
 """
 
 from __future__ import annotations

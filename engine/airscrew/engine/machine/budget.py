@@ -2,8 +2,7 @@
 Retry budgets, deadlines and back-off: small pure sums.
 
 Failures of kind SYSTEM and USER have budgets of their own. An attempt that is over by a deadline is charged like any
-other
-failure: ``attempt`` to USER, ``pending`` to SYSTEM; ``queued`` and ``total`` end the execution.
+other failure: ``attempt`` to USER, ``pending`` to SYSTEM; ``queued`` and ``total`` end the execution.
 """
 
 from __future__ import annotations

@@ -33,8 +33,7 @@ def give_verdict(record: Record, options: Options, policy: Policy, verdict: Verd
     End the current attempt. Final: a record that has a verdict keeps it.
 
     The job's own ends show at once; aborts and time-outs show when all is gone. While a start is unknown the stage
-    stays, so
-    that it is resolved first.
+    stays, so that it is resolved first.
     """
     if record.verdict is not None:
         return record

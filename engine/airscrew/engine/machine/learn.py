@@ -2,8 +2,7 @@
 What a fact makes of a record: one small pure function a kind of fact.
 
 Facts are applied to whatever record is there: after a conflict the record may have gained a verdict meanwhile, and a
-fact
-never takes a verdict back.
+fact never takes a verdict back.
 """
 
 from __future__ import annotations

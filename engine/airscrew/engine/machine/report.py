@@ -16,8 +16,7 @@ def report(record: Record, phase: Phase, reason: str, now: float, info: TaskInfo
     Show a phase; nothing changes when it is what is shown already.
 
     A phase that may not follow the last one is a defect of the executor: the last one stays, and the reason says so.
-    The
-    version grows with every report of an attempt, so that (attempt, version) orders and names them.
+    The version grows with every report of an attempt, so that (attempt, version) orders and names them.
     """
     info = record.info if info is None else info
     if not may_follow(record.phase, phase) and (phase is not record.phase or reason != record.reason):

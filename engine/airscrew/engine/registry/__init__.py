@@ -6,7 +6,7 @@ Nothing here MUST call an executor beyond making it and initialising it once.
 
 from airscrew.engine.registry.arrivals import Arrived, Known, disabled_view, look_for_arrivals
 from airscrew.engine.registry.discovery import discover, look_again
-from airscrew.engine.registry.registry import Candidate, Registry, overrides
+from airscrew.engine.registry.registry import Candidate, Registry
 from airscrew.engine.registry.resolution import Resolution, nearest, resolve
 
 __all__ = [
@@ -20,6 +20,5 @@ __all__ = [
     "look_again",
     "look_for_arrivals",
     "nearest",
-    "overrides",
     "resolve",
 ]

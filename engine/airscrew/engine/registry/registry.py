@@ -1,12 +1,10 @@
 """
 The registry: one instance of each executor per process, initialised once.
 
-Guarantees: an executor that cannot be loaded, made or initialised is reported and left out, and nobody else notices;
-a class
-that is registered for several task types has one instance; a registry outlives the engines that use it, so an engine
-that is opened again
-in the same process finds the same instances and initialises nothing twice. What comes while an engine works is
-resolved to once it is initialised, or not at all.
+Guarantees: an executor that cannot be loaded, made or initialised is reported and left out, and nobody else notices; a
+class that is registered for several task types has one instance; a registry outlives the engines that use it, so an
+engine that is opened again in the same process finds the same instances and initialises nothing twice. What comes
+while an engine works is resolved to once it is initialised, or not at all.
 """
 
 from __future__ import annotations
@@ -18,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airscrew.engine.errors import ConflictingExecutorsError, plugin_wall
-from airscrew.engine.executor import AnyExecutor, Executor, Findable, Setup
+from airscrew.engine.executor import AnyExecutor, Findable, Setup
+from airscrew.engine.executor.erased import overrides
 from airscrew.engine.registry.resolution import Resolution, conflicts, nearest, resolve
 from airscrew.idl.errors import UsageError
 from airscrew.state.errors import StoreUnavailableError
@@ -305,9 +304,3 @@ def problem_of(executor: AnyExecutor) -> str:
     if isinstance(executor.start_declaration, Findable) and not finds:
         return "it is declared Findable and has no find"
     return ""
-
-
-def overrides(executor: AnyExecutor, method: str) -> bool:
-    """Tell whether an executor has a method of its own in place of the contract's."""
-    own: object = getattr(type(executor), method)
-    return own is not getattr(Executor, method)

@@ -2,10 +2,8 @@
 Task type to executor: a pure decision.
 
 Order: the executor that the submission names; the configured default for the task type; the only candidate for it; an
-executor
-that takes containers, for an unknown type with a container or Pod target; else an error that names the nearest known
-type.
-Several candidates without a default are a start-up error, found by ``conflicts``.
+executor that takes containers, for an unknown type with a container or Pod target; else an error that names the
+nearest known type. Several candidates without a default are a start-up error, found by ``conflicts``.
 """
 
 from __future__ import annotations

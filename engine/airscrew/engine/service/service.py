@@ -15,7 +15,6 @@ from typing_extensions import override
 
 from airscrew.engine.api.model import (
     ApiError,
-    EngineApi,
     ExecutionView,
     ExecutorView,
     LeakView,
@@ -28,6 +27,7 @@ from airscrew.engine.api.model import (
     SubmitReply,
     SubmitRequest,
 )
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.clock import Clock
 from airscrew.engine.quotas import Pools, read_quotas
 from airscrew.engine.service.prune import Pruner

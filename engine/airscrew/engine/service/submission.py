@@ -2,8 +2,7 @@
 Accepting executions: everything is checked first, and nothing is stored of what is refused.
 
 The transaction of an acceptance claims the name, refers to the template (which it writes when it is new), and leaves
-the request
-that the owner of the execution finds. When it has returned, the execution is durable.
+the request that the owner of the execution finds. When it has returned, the execution is durable.
 """
 
 from __future__ import annotations

@@ -24,10 +24,8 @@ class Stage(StrEnum):
     Where the engine stands with an execution; what is to be done next follows from it.
 
     READY: the current attempt is to be started, not before ``not_before``. STARTING: its intent is written and the
-    outcome is
-    not. LIVE: its state is known; it is checked. CHILDREN: it made child executions and waits for them. ENDING: its
-    verdict is written;
-    what it created is going. DONE: nothing is left to do.
+    outcome is not. LIVE: its state is known; it is checked. CHILDREN: it made child executions and waits for them.
+    ENDING: its verdict is written; what it created is going. DONE: nothing is left to do.
     """
 
     READY = "ready"

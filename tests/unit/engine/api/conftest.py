@@ -11,7 +11,7 @@ from tests.support.fake_engine import FakeEngineApi
 from airscrew.engine.api.adapter import ServerInfo
 from airscrew.engine.api.address import TcpAddress, UnixAddress
 from airscrew.engine.api.client import connect
-from airscrew.engine.api.model import EngineApi
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.api.server import serving
 
 INFO = ServerInfo(version="1.2.3", pid=42, started_at=7.0, home="/home")

@@ -12,7 +12,6 @@ from tests.support.fake_engine import BAD_TEMPLATE, RUNNING, SUCCESS, FakeEngine
 from airscrew.engine.api.codes import STATUSES
 from airscrew.engine.api.model import (
     ApiError,
-    EngineApi,
     ExecutorView,
     LeakView,
     ListRequest,
@@ -23,6 +22,7 @@ from airscrew.engine.api.model import (
     QuotaView,
     SubmitRequest,
 )
+from airscrew.engine.api.port import EngineApi
 from airscrew.idl.phase import Phase
 
 T = TypeVar("T")

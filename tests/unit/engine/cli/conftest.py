@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.support.fake_engine import NOW, FakeEngineApi
 
-from airscrew.engine.api.model import EngineApi
+from airscrew.engine.api.port import EngineApi
 from airscrew.engine.cli.app import App
 from airscrew.engine.cli.root import run
 from airscrew.engine.config import EngineSettings, WorkScope

@@ -13,7 +13,7 @@ from airscrew.engine.cli.options import execution_name, label_option, namespace_
 from airscrew.idl.errors import UsageError
 
 if TYPE_CHECKING:
-    from airscrew.engine.api.model import EngineApi
+    from airscrew.engine.api.port import EngineApi
     from airscrew.engine.cli.app import App
     from airscrew.engine.cli.progress import Reporter
 

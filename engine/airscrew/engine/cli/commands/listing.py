@@ -12,7 +12,8 @@ from airscrew.engine.cli.command import Command
 from airscrew.engine.cli.options import label_option, namespace_option, output_option, pairs, run_async
 
 if TYPE_CHECKING:
-    from airscrew.engine.api.model import EngineApi, ExecutionView, ListRequest
+    from airscrew.engine.api.model import ExecutionView, ListRequest
+    from airscrew.engine.api.port import EngineApi
     from airscrew.engine.cli.app import App
     from airscrew.idl.phase import Phase
 

@@ -28,7 +28,7 @@ from airscrew.engine.cli.options import run_async
 if TYPE_CHECKING:
     from airscrew.engine.api.adapter import ServerInfo
     from airscrew.engine.api.address import Address
-    from airscrew.engine.api.model import EngineApi
+    from airscrew.engine.api.port import EngineApi
     from airscrew.engine.api.server import Port
     from airscrew.engine.cli.app import App
     from airscrew.engine.config import EngineSettings
