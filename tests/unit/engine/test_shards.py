@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from tests.support.engine_kit import Rig, name_of
 from tests.support.scripted import Count, success
@@ -21,8 +22,8 @@ from airscrew.idl.ids import ExecutionId
 from airscrew.idl.phase import Phase
 from airscrew.state import keys
 from airscrew.state.errors import ShardLostError
-from airscrew.state.records import Options, Request, Stage, decode
-from airscrew.state.store import Compare, KeyValue, Put
+from airscrew.state.records import Options, Request, Stage, decode, encode
+from airscrew.state.store import Compare, Delete, KeyValue, Operation, Put, TxnResult
 
 pytestmark = pytest.mark.virtual_time(limit_seconds=100_000)
 
@@ -80,6 +81,33 @@ def shared(rig: Rig) -> Owner:
 
 async def requests(rig: Rig) -> dict[str, Request]:
     return {keys.request_of(key): decode(value, Request) for key, value in (await rig.below(keys.REQUESTS)).items()}
+
+
+def _slow_word(rig: Rig) -> asyncio.Event:
+    """Let word of an earlier execution be handed on only when the event is set."""
+    gate, txn = asyncio.Event(), rig.store.txn
+
+    async def txn_slowly(compares: Sequence[Compare], operations: Sequence[Operation]) -> TxnResult:
+        result = await txn(compares, operations)
+        if any(isinstance(one, Delete) and one.key.endswith("/sweep-0") for one in operations):
+            await gate.wait()
+        return result
+
+    rig.store.txn = txn_slowly  # type: ignore[method-assign]
+    return gate
+
+
+def _states_of_checks(rig: Rig) -> list[Count]:
+    """Note the states that the executor is given from now on."""
+    states: list[Count] = []
+    check = rig.executor.check_task_status
+
+    async def note(context: TaskContext[Count], state: Count) -> TaskStatus[Count]:
+        states.append(state)
+        return await check(context, state)
+
+    rig.executor.check_task_status = note  # type: ignore[method-assign]
+    return states
 
 
 class TestFormerOwner:
@@ -292,6 +320,44 @@ class TestShards:
             rig.store.get = get  # type: ignore[method-assign]
             gate.set()
             await elapse(60)
+
+        assert (await rig.record()).phase is Phase.ABORTED
+
+    async def test_what_was_read_before_a_shard_went_is_read_again_though_word_was_handed_on_meanwhile(self) -> None:
+        rig = Rig()
+        shard = name_of("a").shard
+        await rig.submit()
+        async with rig.engine() as controller:
+            await elapse(1)
+            await controller.close_shard(shard)
+            await rig.ask("a", "sweep", key="sweep-0", uid="f" * 32)
+            gate, states = _slow_word(rig), _states_of_checks(rig)
+            await controller.open_shard(shard)
+            await elapse(1)
+            controller.drop_shard(shard)
+            newer = msgspec.structs.replace(await rig.record(), state=msgspec.Raw(b'{"job":"new","checks":7}'))
+            await rig.store.inner.txn([], [Put(keys.record_key(name_of("a")), encode(newer))])
+            await controller.open_shard(shard)
+            gate.set()
+            await elapse(1)
+
+        assert states[0].job == "new"
+
+    async def test_what_is_asked_after_a_shard_came_back_is_not_lost_though_word_was_handed_on_meanwhile(self) -> None:
+        rig = Rig()
+        shard = name_of("a").shard
+        await rig.submit()
+        async with rig.engine() as controller:
+            await elapse(1)
+            gate = _slow_word(rig)
+            await rig.ask("a", "sweep", key="sweep-0", uid="f" * 32)
+            await elapse(1)
+            controller.drop_shard(shard)
+            await controller.open_shard(shard)
+            await rig.ask("a", "kill")
+            await elapse(1)
+            gate.set()
+            await elapse(30)
 
         assert (await rig.record()).phase is Phase.ABORTED
 

@@ -243,6 +243,7 @@ class Controller:
             if live is None:
                 return
             await self._intake.tell_of_strangers(execution, live.options.uid)
+            live.check_kept()  # what was asked since is for a turn with what is stored by now
             self._intake.hand_over(live)
             until = await self.turns.take(live)
         except ExecutionGoneError:
@@ -344,10 +345,10 @@ class Controller:
         live = self._expected_live(execution) or await self._stored_live(execution)
         if live is None:
             return None
-        if self.shards.term(execution.shard) != term:
-            # It went to another engine while it was read: what was read may be old, even when it is back by now.
-            raise ShardLostError(shard_unit(execution.shard))
         await self._intake.tell_of_strangers(execution, live.options.uid)
+        if self.shards.term(execution.shard) != term:
+            # It went to another engine meanwhile: what was read may be old, even when it is back by now.
+            raise ShardLostError(shard_unit(execution.shard))
         record = live.record
         live.requests.update(self._intake.of(execution))
         live.requests.pop(SUBMIT, None)
