@@ -160,6 +160,17 @@ class ControlPlane:
 
     def call(self, method: str, path: str, body: object = None, kind: str = "application/json") -> tuple[int, Any]:
         """Call the API server as the administrator; status 0 and None while it does not answer."""
+        status, is_json, text = self._answer(method, path, body, kind)
+        return (status, json.loads(text) if is_json else text) if status else (0, None)
+
+    def told(self, path: str, seconds: int = 1) -> list[Any]:
+        """Read what a watch tells within so many seconds, what has happened before included."""
+        _, _, text = self._answer("GET", f"{path}&watch=1&timeoutSeconds={seconds}")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def _answer(
+        self, method: str, path: str, body: object = None, kind: str = "application/json"
+    ) -> tuple[int, bool, str]:
         connection = HTTPSConnection(self.host, self.port, timeout=20, context=self._client)
         try:
             data = None if body is None else json.dumps(body)
@@ -167,11 +178,10 @@ class ControlPlane:
             reply = connection.getresponse()
             text = reply.read().decode()
         except (OSError, HTTPException):
-            return 0, None
+            return 0, False, ""
         finally:
             connection.close()
-        is_json = reply.getheader("Content-Type", "").startswith("application/json")
-        return reply.status, json.loads(text) if is_json else text
+        return reply.status, reply.getheader("Content-Type", "").startswith("application/json"), text
 
     @contextmanager
     def namespace(self) -> Iterator[str]:

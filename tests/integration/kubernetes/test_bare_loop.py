@@ -53,7 +53,7 @@ async def test_the_bare_loop_goes_on_where_a_watch_has_ended(tmp_path: Path) -> 
     try:
         async with (
             asyncio.timeout(30),
-            open_bare_pods(kubeconfig=str(kubeconfig), context="", namespace="n", spec={}) as bare,
+            open_bare_pods(kubeconfig=str(kubeconfig), context="", namespace="n", spec={"containers": []}) as bare,
         ):
             await bare.run(1, 1)
     finally:

@@ -45,6 +45,29 @@ def test_a_pod_task_costs_three_writes_and_no_read(ending_plane: ControlPlane, e
     assert found["ratio"] > 0
 
 
+def test_the_bare_loop_makes_the_same_pods(ending_plane: ControlPlane, etcd: Etcd) -> None:
+    version = ending_plane.get("/api/v1/pods?limit=1")["metadata"]["resourceVersion"]
+
+    bench(ending_plane, etcd, "pods", "--tasks", "10", "--repeat", "1", "--node", "played-0")
+
+    told = ending_plane.told(f"/api/v1/pods?resourceVersion={version}&labelSelector=airscrew.io/executor%3Dpod")
+    made = [one["object"] for one in told if one["type"] == "ADDED"]
+    bare = [pod for pod in made if "airscrew.io/bench" in pod["metadata"]["labels"]]
+    ours = [pod for pod in made if "airscrew.io/key" in pod["metadata"]["labels"]]
+    assert len(bare) == len(ours) == 20, "ten to warm up, and ten"
+    assert _form(bare[-1]["spec"]) == _form(ours[-1]["spec"])
+    assert _form(bare[-1]["metadata"]["annotations"]) == _form(ours[-1]["metadata"]["annotations"])
+    assert len(json.dumps(bare[-1])) == pytest.approx(len(json.dumps(ours[-1])), rel=0.05)
+
+
+def _form(tree: Any) -> Any:
+    """Take away what differs from Pod to Pod, values and the volume of the token, and keep the names."""
+    if isinstance(tree, dict):
+        kept = {key: value for key, value in tree.items() if key not in {"volumes", "volumeMounts"}}
+        return {key: value if key == "name" else _form(value) for key, value in kept.items()}
+    return [_form(one) for one in tree] if isinstance(tree, list) else ""
+
+
 def test_a_change_of_a_pod_is_recorded_soon(ending_plane: ControlPlane, etcd: Etcd) -> None:
     found = bench(ending_plane, etcd, "pod-events", "--in-flight", "40", "--events", "40", "--rate", "20")
 

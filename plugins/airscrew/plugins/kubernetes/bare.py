@@ -8,11 +8,11 @@ nothing tried again: a call that fails ends the measurement.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -26,6 +26,24 @@ if TYPE_CHECKING:
 
 LABEL = "airscrew.io/bench"
 SELECTOR = f"{LABEL}=bare"
+
+ENVIRONMENT = {
+    "AIRSCREW_ATTEMPT_KEY": "a" * 27,
+    "AIRSCREW_EXECUTION": "namespace/run-0-1000",
+    "AIRSCREW_MAX_ATTEMPTS": "1",
+    "FLYTE_ATTEMPT_NUMBER": "0",
+    "FLYTE_INTERNAL_EXECUTION_DOMAIN": "development",
+    "FLYTE_INTERNAL_EXECUTION_ID": "run-0-1000",
+    "FLYTE_INTERNAL_EXECUTION_PROJECT": "bench",
+    "FLYTE_INTERNAL_EXECUTION_WORKFLOW": "bench.pod",
+    "FLYTE_INTERNAL_TASK_DOMAIN": "development",
+    "FLYTE_INTERNAL_TASK_NAME": "bench.pod",
+    "FLYTE_INTERNAL_TASK_PROJECT": "bench",
+    "FLYTE_INTERNAL_TASK_VERSION": "1",
+}
+"""What an engine's task finds in its environment: an API server works on a Pod as long as it is large."""
+
+_AMOUNTS = {"cpu": "1m", "memory": "1Mi"}
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -107,7 +125,7 @@ class BarePodLoop:
         del self._ends[name]
 
     def _manifest(self, name: str) -> Mapping[str, object]:
-        """Make a Pod of the size that the engine's are."""
+        """Make a Pod as the engine does of the same task."""
         labels = {LABEL: "bare", "airscrew.io/installation": "0" * 32, "airscrew.io/executor": "pod"}
         annotations = {
             "airscrew.io/execution": f"{self.namespace}/{name}",
@@ -127,8 +145,19 @@ class BarePodLoop:
                 "annotations": annotations,
                 "finalizers": [FINALIZER],
             },
-            "spec": self.spec,
+            "spec": {**self.spec, "containers": self._containers(), "enableServiceLinks": False},
         }
+
+    def _containers(self) -> Sequence[Mapping[str, object]]:
+        """Give the containers what the engine gives its own."""
+        environment = [{"name": name, "value": value} for name, value in ENVIRONMENT.items()]
+        more: Mapping[str, object] = {
+            "env": environment,
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "resources": {"requests": _AMOUNTS, "limits": _AMOUNTS},
+        }
+        containers = cast("Sequence[Mapping[str, object]]", self.spec["containers"])
+        return [{**container, **more} for container in containers]
 
     async def _watch(self, version: str) -> None:
         """Watch for ever: an API server ends a watch whenever it likes, and one that has just begun does so at once."""
