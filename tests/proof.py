@@ -171,6 +171,8 @@ MODEL = (
     "that goes on over a take-over is shorter or longer by as much as the two differ.",
     "Services: a former owner of the lock is cut off from them: that it begins no call of its own accord is promised "
     "of members only. What a member sends when it has stood still arrives, however late.",
+    "Word: in one of seven runs there comes word of a late start of an execution that had a name before the one that "
+    "has it; it is to end in the ledger, whatever else happens.",
     "People: they submit, kill, retry, prune, delete by hand, clear, and damage what lies in the outbox.",
 )
 """What the simulation models."""

@@ -3,8 +3,9 @@ Word of a start that was on its way when its execution went to another engine.
 
 What it may have made is in no record, and only this engine knows that there was a start: it tells the new owner, or
 the ledger when the execution itself is gone by then. The one write of an engine about what is another's: it adds a
-request, and changes nothing that is there. Word that comes when its execution is gone, or for an earlier one of the
-same name, is never dropped: whoever takes it in makes it an entry of the ledger, for a person.
+request, and changes nothing else. Word that comes when its execution is gone, or for an earlier one of the same name,
+is never dropped: whoever takes it in, or needs its place for word of a later one, makes it an entry of the ledger, for
+a person.
 """
 
 from __future__ import annotations
