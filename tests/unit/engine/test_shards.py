@@ -361,6 +361,22 @@ class TestShards:
 
         assert (await rig.record()).phase is Phase.ABORTED
 
+    async def test_word_that_comes_while_other_word_is_handed_on_is_handed_on_as_well(self) -> None:
+        rig = Rig()
+        await rig.submit()
+        async with rig.engine():
+            await elapse(1)
+            gate = _slow_word(rig)
+            await rig.ask("a", "sweep", key="sweep-0", uid="f" * 32)
+            await elapse(1)
+            await rig.ask("a", "sweep", key="sweep-1", uid="e" * 32)
+            await elapse(1)
+            gate.set()
+            await elapse(1)
+
+        assert sorted(entry.uid for entry in await rig.ledger() if entry.note) == ["e" * 32, "f" * 32]
+        assert set(await requests(rig)) == {"submit"}
+
     async def test_slots_of_what_is_given_away_are_free(self) -> None:
         rig = Rig(limit=1)
         for name in ("a", "b"):

@@ -112,13 +112,24 @@ class Intake:
             self.forget(execution)
 
     async def tell_of_strangers(self, execution: ExecutionId, uid: Uid) -> None:
-        """Hand word of a late start on to the ledger where it is about an earlier execution of the same name."""
-        for what, (request, revision) in list(self.of(execution).items()):
+        """
+        Hand word of late starts on to the ledger where it is about earlier executions of the same name.
+
+        None is left when this returns, whatever came meanwhile: what is handed over to a turn is this execution's.
+        """
+        while (stranger := self._stranger(execution, uid)) is not None:
+            what, request, revision = stranger
+            name = keys.request_key(execution, what)
+            await self.store.txn([Compare(name, revision)], self._struck_off(execution, name, request))
+            if self.of(execution).get(what) == (request, revision):
+                del self.asked[execution][what]
+
+    def _stranger(self, execution: ExecutionId, uid: Uid) -> tuple[str, Request, int] | None:
+        """Find word of a late start of an earlier execution of the same name."""
+        for what, (request, revision) in self.of(execution).items():
             if request.what == SWEEP and request.uid != uid:
-                name = keys.request_key(execution, what)
-                await self.store.txn([Compare(name, revision)], self._struck_off(execution, name, request))
-                if self.of(execution).get(what) == (request, revision):
-                    del self.asked[execution][what]
+                return what, request, revision
+        return None
 
     def _struck_off(self, execution: ExecutionId, name: str, request: Request) -> list[Operation]:
         """Say what is written when a request is for nobody: what it knows of a job is kept."""
