@@ -106,8 +106,7 @@ class Intake:
             if not result.succeeded and await self.store.get(spec) is not None:
                 self.look(execution)  # its name was taken again while it was read that nothing is there
                 return
-            if self.of(execution).get(what) == (request, revision):
-                del self.asked[execution][what]
+            self._strike_out(execution, what, revision)
         if not self.of(execution):
             self.forget(execution)
 
@@ -121,8 +120,12 @@ class Intake:
             what, request, revision = stranger
             name = keys.request_key(execution, what)
             await self.store.txn([Compare(name, revision)], self._struck_off(execution, name, request))
-            if self.of(execution).get(what) == (request, revision):
-                del self.asked[execution][what]
+            self._strike_out(execution, what, revision)
+
+    def _strike_out(self, execution: ExecutionId, what: str, revision: int) -> None:
+        """Forget a request that was seen to, unless it was asked anew meanwhile."""
+        if self.of(execution).get(what, (None, 0))[1] == revision:
+            del self.asked[execution][what]
 
     def _stranger(self, execution: ExecutionId, uid: Uid) -> tuple[str, Request, int] | None:
         """Find word of a late start of an earlier execution of the same name."""
