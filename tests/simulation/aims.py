@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.simulation.crash_sites import FRAMEWORKS, await_sites, simulated_sites
 from tests.simulation.plan import (
+    CALM_AFTER,
     LEASE_SECONDS,
     SHARED_SHARE,
     End,
@@ -48,7 +49,7 @@ def aim(plan: Plan, random: Random) -> Plan:
 def _function(site: str) -> str:
     """Name the function that an await is in, or the one that it hands on to."""
     found = await_sites()[site]
-    hands_on = found.function == "_call_executor"
+    hands_on = found.function in {"_call_executor", "_take_turn"}
     return found.text.removeprefix("await self.").partition("(")[0] if hands_on else found.function
 
 
@@ -114,21 +115,33 @@ _CIRCUMSTANCES: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("_put_under_new_lease",), {"left_over": True}),
     (("drop",), {"eagerness": 4.0}),
     (("_ask_needs",), {"names_pool": True}),
-    (("settle",), {"kinds": ("listed", "keyed")}),
+    (("settle",), {"kinds": ("listed", "keyed"), "executions": 14}),
+    (("_is_at_work",), {"kinds": ("dynamic",), "executions": 14}),
     (("fetch_inputs",), {"kinds": ("plain", "cached"), "eagerness": 2.0}),
-    (("tell_of_late_start", "_leave_word", "tell_of_strangers"), {}),
+    (("_tell_of_late_start", "tell_of_late_start", "_leave_word", "tell_of_strangers"), {}),
+    (("_strike_off",), {"eagerness": 6.0}),
     (("doing_chores", "_keep_anchor", "_keep_retention", "_tell_what_is_left", "collect"), {"retention": 10.0}),
     (("_find", "lookup", "release", "sweep_gone", "watch", "follow", "check", "_sweep", "_strays", "acquire"), {}),
 )
 _OFTEN = {function: changes for functions, changes in _CIRCUMSTANCES for function in functions}
 """Functions that few lives come to, by accident or in the plans of ``_bring_near``, and what leads there."""
 
+_RATES: dict[str, dict[str, float]] = {
+    "settle": {"write_refused": 0.3, "write_lost": 0.3},
+    "drop": {"slow": 0.4},
+    "clear_leak": {"service": 0.4},
+    "watch": {"watch_broken": 0.3, "slow": 0.2},
+    "follow": {"watch_broken": 0.3, "slow": 0.2},
+}
+"""What has to go wrong more often for it."""
+
 
 def _bring_nearer(plan: Plan, life: LifePlan, random: Random) -> Plan:
     """Let one life end at the first visit of an await, in circumstances that lead there."""
-    function, rates = _function(life.site), plan.rates
+    function = _function(life.site)
     life = replace(life, end=End.SITE, count=1, seconds=plan.calm_after + 4 * LEASE_SECONDS, away=0.0)
-    plan = replace(plan, lives=(life, plan.lives[-1]), **_OFTEN[function])
+    rates = replace(plan.rates, **_RATES.get(function, {}))
+    plan = replace(plan, lives=(life, plan.lives[-1]), rates=rates, **_OFTEN[function])
     match function:
         case "_sweep" | "_strays":
             return _with_a_late_start(plan, life, random)
@@ -138,25 +151,32 @@ def _bring_nearer(plan: Plan, life: LifePlan, random: Random) -> Plan:
             before = replace(_left(life, random), site="")
             return replace(plan, lives=(before, life, plan.lives[-1]))
         case "acquire":
-            return replace(plan, rates=replace(rates, write_refused=0.8))
-        case "tell_of_late_start" | "_leave_word":
-            prunes = times_in(random, plan.calm_after, 0, 20)
-            plan = replace(_with_a_late_start(plan, None, random), prunes=prunes)
-            late = replace(plan.lives[0], site=life.site)  # it tells of its start when it is back
-            return replace(plan, lives=(late, *plan.lives[1:]), rates=replace(plan.rates, write_refused=0.2))
-        case "tell_of_strangers":
+            return replace(plan, rates=replace(plan.rates, write_refused=0.8))
+        case "_tell_of_late_start" | "tell_of_late_start" | "_leave_word":
+            return _with_late_word(plan, life, random)
+        case "tell_of_strangers" | "_strike_off":
             return replace(plan, words=times_in(random, plan.calm_after, 30))
-        case "settle":
-            return replace(plan, rates=replace(rates, write_refused=0.2, write_lost=0.1))
-        case "drop":
-            return replace(plan, prunes=times_in(random, plan.calm_after, 60), rates=replace(rates, slow=0.4))
-        case "clear_leak":
-            return replace(plan, rates=replace(rates, service=0.4))
+        case "drop" | "_is_at_work":
+            return replace(plan, prunes=times_in(random, plan.calm_after, 60))
         case "watch" | "follow":
             compactions = times_in(random, plan.calm_after, 40)
-            return replace(plan, rates=replace(rates, watch_broken=0.3, slow=0.2), compactions=compactions)
+            return replace(plan, compactions=compactions)
         case _:
             return plan
+
+
+def _with_late_word(plan: Plan, life: LifePlan, random: Random) -> Plan:
+    """Let what an engine has under way be gone when it comes back, or when its turn ends."""
+    if _function(life.site) == "_tell_of_late_start" and random.random() < 0.6:
+        prunes = times_in(random, plan.calm_after, 150)  # what is over is asked for more, and pruned meanwhile
+        rates = replace(plan.rates, slow=0.6, read_failed=0.0)
+        return replace(plan, prunes=prunes, eagerness=4.0, rates=rates, kinds=("plain",), executions=14)
+    plan = replace(_with_a_late_start(plan, None, random), calm_after=CALM_AFTER[1])
+    prunes, away = times_in(random, plan.calm_after, 0, 60, 60), LEASE_SECONDS * random.uniform(4.0, 9.0)
+    rates = replace(plan.rates, write_refused=random.choice((0.0, 0.2)), read_failed=0.0, watch_broken=0.0)
+    late = replace(plan.lives[0], site=life.site, away=away)  # it tells of its start when it is back
+    others = tuple(track[-1:] for track in plan.others)
+    return replace(plan, lives=(late, *plan.lives[1:]), others=others, prunes=prunes, rates=rates)
 
 
 def _left(life: LifePlan, random: Random) -> LifePlan:
