@@ -11,7 +11,7 @@ import msgspec
 from airscrew.idl.errors import ExecutionError
 from airscrew.idl.ids import AttemptKey, Uid
 from airscrew.idl.phase import Phase, TaskInfo
-from airscrew.state.records.record import NO_INFO, NO_STATE
+from airscrew.state.records.record import NO_INFO, NO_STATE, Count
 
 
 class LedgerState(StrEnum):
@@ -40,7 +40,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     execution: str
     uid: Uid
     executor: str
-    attempt: int
+    attempt: Count
     state: LedgerState
     since: float
     note: str = ""
@@ -88,8 +88,8 @@ class PhaseEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     execution: str
     uid: Uid
     task_type: str
-    attempt: int
-    version: int
+    attempt: Count
+    version: Count
     phase: Phase
     reason: str = ""
     occurred_at: float
@@ -123,11 +123,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     force: bool = False
     at: float = 0.0
     uid: str = ""
-    attempt: int = 0
+    attempt: Count = 0
     since: float = 0.0
     executor: str = ""
     state: msgspec.Raw = NO_STATE
-    state_version: int = 0
+    state_version: Count = 0
 
     @property
     def has_state(self) -> bool:

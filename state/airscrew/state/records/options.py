@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from airscrew.idl.ids import Uid
+from airscrew.state.records.record import Count
 
 
 class CacheOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,7 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         depth: How many parents are above it.
     """
 
-    v: int = 1
+    v: Count = 1
     uid: Uid
     digest: str
     accepted_at: float
@@ -73,10 +74,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overrides: dict[str, Any] = {}
     service_account: str = ""
     interruptible: bool = False
-    max_attempts: int = 1
+    max_attempts: Count = 1
     timeouts: dict[str, float] = {}
     cache: CacheOptions | None = None
     parent: str = ""
-    item: int | None = None
+    item: Count | None = None
     origin: str = ""
-    depth: int = 0
+    depth: Count = 0

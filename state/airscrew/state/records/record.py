@@ -5,6 +5,7 @@ Where an execution stands: the part that each step rewrites.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -14,6 +15,9 @@ from airscrew.idl.phase import Phase, TaskInfo
 
 NO_STATE = msgspec.Raw()
 NO_INFO = TaskInfo()
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""How many. What is beyond was never counted: it is damage, which no answer has room for."""
 
 ATTEMPTS_KEPT = 20
 """Attempts that a record tells of; the oldest ones in the middle are dropped beyond it."""
@@ -52,7 +56,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     written_at: float
     unknown_since: float = 0.0
     reason: str = ""
-    tries: int = 1
+    tries: Count = 1
 
 
 class Doubt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,7 +68,7 @@ class Doubt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         since: When its intent was written.
     """
 
-    attempt: int
+    attempt: Count
     since: float
 
 
@@ -83,7 +87,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     pool: str
-    units: int = 1
+    units: Count = 1
     priority: int = 0
     since: float = 0.0
     project: str = ""
@@ -120,7 +124,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class PastAttempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An attempt that is over."""
 
-    attempt: int
+    attempt: Count
     phase: Phase
     error: ExecutionError | None = None
     started_at: float = 0.0
@@ -175,31 +179,31 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         extra: Fields of a newer version, kept as they are.
     """
 
-    v: int = 1
+    v: Count = 1
     uid: Uid
     write: str = ""
     stage: Stage = Stage.READY
     phase: Phase = Phase.NOT_READY
-    version: int = 0
+    version: Count = 0
     reason: str = ""
     since: float = 0.0
     info: TaskInfo = NO_INFO
-    attempt: int = 0
+    attempt: Count = 0
     started_at: float = 0.0
     running_at: float = 0.0
-    user_failures: int = 0
-    system_failures: int = 0
+    user_failures: Count = 0
+    system_failures: Count = 0
     executor: str = ""
     interruptible: bool = False
     intent: Intent | None = None
     state: msgspec.Raw = NO_STATE
-    state_version: int = 0
+    state_version: Count = 0
     tokens: tuple[str, ...] = ()
     waits: Place | None = None
     created: bool = False
     not_before: float = 0.0
     next_check: float = 0.0
-    failures: int = 0
+    failures: Count = 0
     verdict: Verdict | None = None
     kill: str = ""
     kill_since: float = 0.0
@@ -207,7 +211,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quarantine: str = ""
     cache: str = ""
     cache_key: str = ""
-    children: int = 0
+    children: Count = 0
     plan_uri: str = ""
     error: ExecutionError | None = None
     output_uri: str = ""
