@@ -14,7 +14,7 @@ import pytest
 from tests.support.etcd import Etcd
 
 from airscrew.state.memory import MemoryStore
-from airscrew.state.sqlite import SqliteStore
+from airscrew.state.sqlite import SqliteOptions, SqliteStore
 from airscrew.state.store import LeaseStore
 from airscrew.state.testing import CHECKS, LEASE_CHECKS, Check, LeaseCheck, Sleep, check_id, check_leases, check_store
 from airscrew.state.urls import open_store
@@ -58,7 +58,12 @@ def in_sqlite_inline(folder: Path, clock: ManualClock) -> MakeLeaseStore:
     return partial(SqliteStore.open, folder / "store.db", now=clock, inline=True)
 
 
-MAKERS = [in_memory, in_sqlite, in_sqlite_inline]
+def in_sqlite_flushing(folder: Path, clock: ManualClock) -> MakeLeaseStore:
+    """Let the index take in every few keys, so that what is found is partly there and partly in memory."""
+    return partial(SqliteStore.open, folder / "store.db", now=clock, options=SqliteOptions(flush_writes=3))
+
+
+MAKERS = [in_memory, in_sqlite, in_sqlite_inline, in_sqlite_flushing]
 IN_ETCD = "in_etcd"
 
 

@@ -194,9 +194,7 @@ def edit_state(user: User, name: str, state: object) -> None:
     """Put another custom state into a record, as a broken plugin or a hand would."""
     with sqlite3.connect(user.home / "state.db") as file:
         key = record_key(ExecutionId.parse(name, "default"))
-        row, value = file.execute(
-            "SELECT log.id, log.value FROM kv JOIN log ON log.id = kv.id WHERE kv.key = ?", (key,)
-        ).fetchone()
+        row, value = file.execute("SELECT id, value FROM log WHERE key = ? ORDER BY id DESC LIMIT 1", (key,)).fetchone()
         record = json.loads(value)
         record["state"] = state
         file.execute("UPDATE log SET value = ? WHERE id = ?", (json.dumps(record).encode(), row))

@@ -76,7 +76,7 @@ def in_memory() -> Callable[[], AbstractAsyncContextManager[Store]]:
 def in_file(runner: asyncio.Runner, workload: list[Round], *, inline: bool, cache_bytes: int = 600) -> None:
     faults = Fates()
     with tempfile.TemporaryDirectory() as folder:
-        options = SqliteOptions(cache_bytes=cache_bytes, idle_seconds=0, keep_revisions=10_000)
+        options = SqliteOptions(cache_bytes=cache_bytes, idle_seconds=0, keep_revisions=10_000, flush_writes=4)
         path = Path(folder) / "store.db"
         make = partial(SqliteStore.open, path, inline=inline, options=options, seam=faults, now=lambda: 0.0)
         run(runner, Recording(make, faults), workload)

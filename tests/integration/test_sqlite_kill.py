@@ -27,7 +27,7 @@ async def write(store, caller):
         print(caller, n, result.revision, flush=True)
 
 async def main():
-    async with SqliteStore.open(sys.argv[1], options=SqliteOptions(keep_revisions=2000)) as store:
+    async with SqliteStore.open(sys.argv[1], options=SqliteOptions(keep_revisions=2000, flush_writes=500)) as store:
         async with asyncio.TaskGroup() as group:
             for caller in range(16):
                 group.create_task(write(store, caller))

@@ -96,7 +96,7 @@ class SqliteAgainstModel(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        options = SqliteOptions(cache_bytes=600, keep_revisions=10_000, idle_seconds=0)
+        options = SqliteOptions(cache_bytes=600, keep_revisions=10_000, flush_writes=3, idle_seconds=0)
         path = Path(self.folder.name) / "store.db"
         self.opening: AbstractAsyncContextManager[SqliteStore] = SqliteStore.open(
             path, inline=True, options=options, now=lambda: 0.0

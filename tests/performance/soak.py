@@ -23,6 +23,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.programs import die_with_us
+
 from airscrew.engine.api.address import socket_beside
 from airscrew.engine.api.client import EngineClient, connect
 from airscrew.engine.api.model import ApiError, ListRequest, SubmitRequest
@@ -196,7 +198,8 @@ class Soak:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRSCREW_")}
         variables = {"AIRSCREW_HOME": str(self.home), "AIRSCREW_CONFIG": str(self.folder / "config.yaml")}
         with (self.folder / "engine.log").open("ab") as log:
-            engine = subprocess.Popen([AIRSCREW, "serve"], env=kept | variables, stdin=subprocess.DEVNULL, stderr=log)
+            command = [*die_with_us(), str(AIRSCREW), "serve"]
+            engine = subprocess.Popen(command, env=kept | variables, stdin=subprocess.DEVNULL, stderr=log)
         try:
             yield engine
         finally:

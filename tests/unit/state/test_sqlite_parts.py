@@ -15,6 +15,7 @@ import pytest
 from airscrew.state.errors import CorruptStoreError, StoreError, StoreFullError, StoreUnavailableError
 from airscrew.state.sqlite import runner as runner_module
 from airscrew.state.sqlite.failures import translate
+from airscrew.state.sqlite.memtable import Memtable
 from airscrew.state.sqlite.reader import Reader
 from airscrew.state.sqlite.rowcache import RowCache
 from airscrew.state.sqlite.runner import ThreadRunner
@@ -61,7 +62,10 @@ def test_many_rows_are_found_as_each_is_alone(count: int, tmp_path: Path) -> Non
     names = [f"k{n}\0{n}" if n % 3 else f"k{n}" for n in range(count)]
     for n, name in enumerate(names[::2], start=1):
         connection.execute("INSERT INTO log VALUES (?, ?, ?, 0, ?, 0)", (n, name, name.encode(), n))
-    reader = Reader(connection)
+        if n % 2:
+            connection.execute("INSERT INTO kv VALUES (?, ?)", (name, n))
+    newer = [(name, n) for n, name in enumerate(names[::2], start=1) if not n % 2]
+    reader = Reader(connection, Memtable(newer, 0))
 
     found = reader.rows(names)
 

@@ -44,7 +44,7 @@ async def test_a_new_store_has_the_newest_schema_and_no_backup(tmp_path: Path) -
     async with opened(tmp_path / "store.db"):
         pass
 
-    assert version_of(tmp_path / "store.db") == schema.VERSION == 2
+    assert version_of(tmp_path / "store.db") == schema.VERSION == 3
     assert names_in(tmp_path) == ["store.db", "store.db.lock"]
 
 
@@ -61,7 +61,7 @@ async def test_an_older_store_is_migrated_with_all_it_holds(tmp_path: Path) -> N
     assert (found.value, found.create_revision, found.mod_revision, found.lease) == (b"new", 1, 3, 0)
     assert result.revision == 4
     assert list(events) == [Event("a", b"old", 1), Event("a", b"new", 3)]
-    assert version_of(tmp_path / "store.db") == 2
+    assert version_of(tmp_path / "store.db") == 3
 
 
 async def test_an_older_store_is_copied_before_it_is_migrated(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ async def test_a_migration_that_fails_leaves_the_store_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_version_1(tmp_path / "store.db")
-    broken = (schema.MIGRATIONS[0], (*schema.MIGRATIONS[1], "CREATE TABLE leases (id)"))
+    broken = (schema.MIGRATIONS[0], (*schema.MIGRATIONS[1], "CREATE TABLE leases (id)"), *schema.MIGRATIONS[2:])
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", broken)
 
@@ -102,7 +102,7 @@ async def test_a_newer_store_is_refused_and_left_untouched(tmp_path: Path) -> No
         connection.execute("PRAGMA user_version = 7")
     before = path.read_bytes()
 
-    with pytest.raises(SchemaError, match="schema version 7, and this airscrew knows versions up to 2"):
+    with pytest.raises(SchemaError, match="schema version 7, and this airscrew knows versions up to 3"):
         async with opened(path):
             pass
 

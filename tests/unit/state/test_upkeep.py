@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from airscrew.state.sqlite.upkeep import SLACK_PAGES, Shrink, Standing, Sweep, next_piece, next_sacrifice
+from airscrew.state.sqlite.upkeep import SLACK_PAGES, Flush, Shrink, Standing, Sweep, next_piece, next_sacrifice
 
 
-def standing(revision: int = 0, compacted: int = 0, swept: int = 0, free_pages: int = 0) -> Standing:
-    return Standing(revision=revision, compacted=compacted, swept=swept, free_pages=free_pages)
+def standing(
+    revision: int = 0, compacted: int = 0, swept: int = 0, free_pages: int = 0, unindexed: int = 0
+) -> Standing:
+    return Standing(revision=revision, compacted=compacted, swept=swept, free_pages=free_pages, unindexed=unindexed)
 
 
 @pytest.mark.parametrize(
@@ -24,13 +26,16 @@ def standing(revision: int = 0, compacted: int = 0, swept: int = 0, free_pages: 
         (standing(free_pages=SLACK_PAGES + 600), True, Shrink(512, is_last=False)),
         (standing(free_pages=SLACK_PAGES + 100), True, Shrink(100, is_last=True)),
         (standing(free_pages=SLACK_PAGES + 100), False, None),
+        (standing(revision=400, unindexed=499), True, None),
+        (standing(revision=400, unindexed=500), False, Flush()),
+        (standing(revision=20_002, compacted=1, unindexed=500), False, Flush()),
         (standing(revision=9, compacted=9, free_pages=SLACK_PAGES + 100), True, Sweep(9)),
     ],
 )
 def test_pieces_are_small_and_wait_for_a_pause_while_they_can(
-    now: Standing, idle: bool, piece: Sweep | Shrink | None
+    now: Standing, idle: bool, piece: Flush | Sweep | Shrink | None
 ) -> None:
-    assert next_piece(now, keep_revisions=10_000, idle=idle) == piece
+    assert next_piece(now, keep_revisions=10_000, flush_writes=500, idle=idle) == piece
 
 
 def test_without_room_all_history_goes_piece_by_piece() -> None:
@@ -43,7 +48,7 @@ def test_a_sweep_never_lags_far_behind_without_pauses() -> None:
     revision, compacted, swept = 0, 0, 0
     for _ in range(1000):
         revision += 128
-        piece = next_piece(standing(revision, compacted, swept), keep_revisions=1000, idle=False)
+        piece = next_piece(standing(revision, compacted, swept), keep_revisions=1000, flush_writes=500, idle=False)
         if isinstance(piece, Sweep):
             compacted, swept = max(compacted, piece.last), piece.last
 

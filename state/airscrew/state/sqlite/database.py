@@ -17,7 +17,8 @@ from typing import final
 
 from airscrew.state.errors import StoreUnavailableError
 from airscrew.state.sqlite.group import Group
-from airscrew.state.sqlite.reader import Reader
+from airscrew.state.sqlite.memtable import Memtable
+from airscrew.state.sqlite.reader import NEWEST, Reader
 from airscrew.state.sqlite.schema import REVISION_SHIFT, prepare, sync
 from airscrew.state.sqlite.wal import count_frames
 
@@ -41,10 +42,13 @@ _PRAGMAS = (
     "trusted_schema = OFF",
 )
 _READER_PRAGMAS = ("query_only = ON", "busy_timeout = 50", "cache_size = -8192", "trusted_schema = OFF")
-_SUPERSEDED = (
-    "DELETE FROM log WHERE id IN (SELECT prev FROM log WHERE id >= ? AND id < ? AND prev != 0)",
-    "DELETE FROM log WHERE id >= ? AND id < ? AND value IS NULL",
+_FLUSH = (
+    f"DELETE FROM kv WHERE key IN (SELECT key FROM ({NEWEST}) WHERE newest & 1)",  # noqa: S608  # constants alone
+    f"INSERT INTO kv SELECT key, newest >> 1 FROM ({NEWEST}) WHERE NOT newest & 1 "  # noqa: S608
+    "ON CONFLICT (key) DO UPDATE SET id = excluded.id",
 )
+_DELETE_REPLACED = "DELETE FROM log WHERE id IN (SELECT prev FROM log WHERE id >= ? AND id < ? AND prev != 0)"
+_DELETE_DELETES = "DELETE FROM log WHERE id >= ? AND id < ? AND value IS NULL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +59,15 @@ class SqliteOptions:
     Attributes:
         keep_revisions: How much history to keep at least; older revisions are compacted by and by.
         cache_bytes: About how much of what was last read and written stays in memory.
+        flush_writes: How many writes the index may lag behind; their keys take memory until it takes them in, about 120
+            bytes each, and opening the file reads them again.
         max_bytes: The file's limit; 0 for none.
         idle_seconds: How long nothing is asked before the store tidies up.
     """
 
     keep_revisions: int = 100_000
     cache_bytes: int = 32 * 1024 * 1024
+    flush_writes: int = 20_000
     max_bytes: int = 0
     idle_seconds: float = 0.02
 
@@ -93,6 +100,8 @@ class Database:
         options: How it is kept.
         reader: The loop's reads; None while the file is not open.
         judge: The reads of the writer's own connection, for the loop between two jobs.
+        newer: What the index does not have yet.
+        flushed: The newest revision that the index has.
         swept: The newest revision whose superseded rows are deleted.
         free_pages: How many pages could be given back, when last counted.
     """
@@ -101,6 +110,8 @@ class Database:
         self.path = path
         self.reader: Reader | None = None
         self.judge: Reader | None = None
+        self.newer = Memtable((), 0)
+        self.flushed = 0
         self.swept = 0
         self.free_pages = 0
         self.options = options
@@ -121,22 +132,30 @@ class Database:
             # What a failed fsync left in the page cache may not be on the disk: write it there once more.
             if not _checkpoint(writer):
                 raise StoreUnavailableError(f"another program reads the store {self.path}: end it")
+            self._read_standing(Reader(writer, self.newer))
             reading = self._seam.connect(self.path)
-            self.reader = Reader(reading)
+            self.reader = Reader(reading, self.newer)
             for pragma in _READER_PRAGMAS:
                 reading.execute(f"PRAGMA {pragma}")
-            self.judge = Reader(writer)
-            self.swept = self.reader.meta("swept")
-            self.free_pages = self.reader.free_pages()
+            self.judge = Reader(writer, self.newer)
         except BaseException:
             self.close()
             raise
+
+    def _read_standing(self, reader: Reader) -> None:
+        self.flushed, self.swept = reader.meta("flushed"), reader.meta("swept")
+        self.free_pages = reader.free_pages()
+        self.newer = Memtable(reader.newer_than(self.flushed), reader.revision())
 
     def _tell_dropped(self, writer: sqlite3.Connection, frames: int) -> None:
         """Say when the end of the log was not whole: the write that a crash cut short, or a damaged disk."""
         row: tuple[int, int, int] = writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if 0 <= row[1] < frames:
-            fields = {"store": str(self.path), "pages": frames - row[1], "revision": Reader(writer).revision()}
+            fields = {
+                "store": str(self.path),
+                "pages": frames - row[1],
+                "revision": Reader(writer, self.newer).revision(),
+            }
             log.warning("the end of the store's log was not whole: going on from the last good state", extra=fields)
 
     def reopen(self) -> None:
@@ -160,27 +179,46 @@ class Database:
         else:
             self._transact(lambda: _write_in_pieces(writer, group))
 
+    def flush(self) -> None:
+        """Bring the index up to date."""
+        writer = self._open_writer()
+        self._transact(lambda: self._flush(writer))
+        self.flushed = self.newer.revision
+
+    def forget_flushed(self) -> None:
+        """Keep what the index has no longer in memory; for the loop, which reads it."""
+        self.newer.forget(self.flushed)
+
+    def _flush(self, writer: sqlite3.Connection) -> None:
+        for statement in _FLUSH:
+            writer.execute(statement, (self.flushed + 1 << REVISION_SHIFT,))
+        writer.execute("UPDATE meta SET value = ? WHERE name = 'flushed'", (self.newer.revision,))
+
     def sweep(self, last: int) -> None:
         """Delete what was superseded up to and with a revision."""
         writer = self._open_writer()
-        bounds = (self.swept + 1 << REVISION_SHIFT, last + 1 << REVISION_SHIFT)
+        bounds, is_ahead = (self.swept + 1 << REVISION_SHIFT, last + 1 << REVISION_SHIFT), last > self.flushed
 
         def delete() -> None:
-            for statement in _SUPERSEDED:
-                writer.execute(statement, bounds)
+            writer.execute(_DELETE_REPLACED, bounds)
+            if is_ahead:  # before the deletes go, of which the index would never hear; after what makes room for it
+                self._flush(writer)
+            writer.execute(_DELETE_DELETES, bounds)
             writer.execute("UPDATE meta SET value = max(value, ?) WHERE name = 'compacted'", (last,))
             writer.execute("UPDATE meta SET value = ? WHERE name = 'swept'", (last,))
 
         self._transact(delete)
         self.swept = last
-        self.free_pages = Reader(writer).free_pages()
+        if is_ahead:
+            self.flushed = self.newer.revision
+        self.free_pages = Reader(writer, self.newer).free_pages()
 
     def shrink(self, pages: int, *, fold: bool) -> None:
         """Give some free pages back; with ``fold``, then fold SQLite's log into the file, so that both shrink."""
         writer = self._open_writer()
         # As a script: ``execute`` would stop after the first page.
         self._seam.commit(lambda: writer.executescript(f"PRAGMA incremental_vacuum({pages});"))
-        before, self.free_pages = self.free_pages, Reader(writer).free_pages()
+        before, self.free_pages = self.free_pages, Reader(writer, self.newer).free_pages()
         if self.free_pages >= before:
             self.free_pages = 0
         if fold:

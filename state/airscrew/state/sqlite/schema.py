@@ -3,8 +3,9 @@ The tables of the store and how older ones become today's.
 
 ``log`` is the truth: one row per write, numbered ``revision << 20 | place in its transaction``, a NULL value
 for a delete. It is the history that watches read, and it holds the live values too. ``kv`` says which row of
-the log is a key's present one; triggers keep it, so that a whole group of transactions is one INSERT. Each row
-names the row it replaces (``prev``), so compaction deletes what it passes without searching.
+the log is a key's present one, as of the revision ``flushed``; what was written since is in the memtable, and in
+the log for whoever opens the file. So a whole group of transactions is one INSERT at the log's end. Each row names
+the row it replaces (``prev``), so compaction deletes what it passes without searching.
 
 A file of a newer schema, or of another program, is left untouched. An older one is copied beside itself first.
 """
@@ -54,8 +55,13 @@ _V2 = (
     "CREATE INDEX log_lease ON log (lease) WHERE lease != 0",
     "CREATE TABLE leases (id INTEGER PRIMARY KEY AUTOINCREMENT, seconds REAL NOT NULL)",
 )
+_V3 = (
+    "DROP TRIGGER log_put",
+    "DROP TRIGGER log_delete",
+    f"INSERT INTO meta SELECT 'flushed', coalesce(max(id), 0) >> {REVISION_SHIFT} FROM log",  # noqa: S608  # constants alone
+)
 
-MIGRATIONS: Sequence[Sequence[str]] = (_V1, _V2)
+MIGRATIONS: Sequence[Sequence[str]] = (_V1, _V2, _V3)
 """The statements that lead from each version to the next; the first makes a store of an empty file."""
 
 VERSION = len(MIGRATIONS)

@@ -3,7 +3,8 @@ When to tidy up, and how much at once: pure.
 
 History older than what is kept goes in pieces, in pauses; when pauses do not come, a piece goes between two
 groups, so that the file's size stays bounded. The room that it leaves is given back in pauses alone. When a
-write finds no room, all history goes before the write is refused.
+write finds no room, all history goes before the write is refused. The index takes in what was written when that is
+much: the more at once, the fewer pages for each.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ SLACK_PAGES = 256
 
 URGENT_REVISIONS = 10 * SWEEP_REVISIONS
 """How far the sweep may lag behind before it no longer waits for a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Bring the index up to date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +54,30 @@ class Standing:
         compacted: The newest revision that is compacted.
         swept: The newest revision that is swept.
         free_pages: How many pages are free.
+        unindexed: How many writes the index lags behind.
     """
 
     revision: int
     compacted: int
     swept: int
     free_pages: int
+    unindexed: int
 
 
-def next_piece(standing: Standing, *, keep_revisions: int, idle: bool) -> Sweep | Shrink | None:
+def next_piece(
+    standing: Standing, *, keep_revisions: int, flush_writes: int, idle: bool
+) -> Flush | Sweep | Shrink | None:
     """
     Return what to tidy next; None when nothing is due.
 
     Args:
         standing: How the store stands.
         keep_revisions: How much history to keep at least.
+        flush_writes: How many writes the index may lag behind.
         idle: Whether nothing waits.
     """
+    if standing.unindexed >= flush_writes:
+        return Flush()
     target = standing.compacted
     if standing.revision - standing.compacted >= keep_revisions + SWEEP_REVISIONS:
         target = standing.revision - keep_revisions

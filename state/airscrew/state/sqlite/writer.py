@@ -26,7 +26,7 @@ from airscrew.state.sqlite.lookup import FileLookup
 from airscrew.state.sqlite.reader import Reader
 from airscrew.state.sqlite.rowcache import RowCache
 from airscrew.state.sqlite.runner import Runner
-from airscrew.state.sqlite.upkeep import Shrink, Standing, Sweep, next_piece, next_sacrifice
+from airscrew.state.sqlite.upkeep import Flush, Shrink, Standing, Sweep, next_piece, next_sacrifice
 from airscrew.state.store import Event, TxnResult
 
 GROUP_ROWS = 128
@@ -203,6 +203,7 @@ class Writer:
         """Make what is on the disk visible."""
         self._tidying_failed = False
         self.cache.update(group.overlay)
+        self._database.newer.update(group.overlay, group.revision, group.rows)
         self.feed.publish(group.changes)
         if group.writes_rows_alone:
             return
@@ -299,10 +300,11 @@ class Writer:
 
     # Tidying up.
 
-    def _due(self, *, idle: bool) -> Sweep | Shrink | None:
+    def _due(self, *, idle: bool) -> Flush | Sweep | Shrink | None:
         if self._tidying_failed:
             return None
-        return next_piece(self._standing(), keep_revisions=self._options.keep_revisions, idle=idle)
+        kept, flush_writes = self._options.keep_revisions, self._options.flush_writes
+        return next_piece(self._standing(), keep_revisions=kept, flush_writes=flush_writes, idle=idle)
 
     def _standing(self) -> Standing:
         return Standing(
@@ -310,6 +312,7 @@ class Writer:
             compacted=self.feed.compacted,
             swept=self._database.swept,
             free_pages=self._database.free_pages,
+            unindexed=self._database.newer.writes,
         )
 
     def _pause(self) -> None:
@@ -323,8 +326,10 @@ class Writer:
         elif (piece := self._due(idle=True)) is not None:
             self._tidy(piece)
 
-    def _tidy(self, piece: Sweep | Shrink) -> None:
+    def _tidy(self, piece: Flush | Sweep | Shrink) -> None:
         match piece:
+            case Flush():
+                job = self._database.flush
             case Sweep(last):
                 self.feed.compact(last)  # before the rows go, so that no watch reads a history with gaps
                 job = partial(self._database.sweep, last)
@@ -339,6 +344,8 @@ class Writer:
             if isinstance(self._translate(error), StoreUnavailableError) and not self._closed:
                 self._reopen(lambda _: self._next())
                 return
+        else:
+            self._database.forget_flushed()
         self._next()
 
     def _make_room(self, group: Group, failure: StoreFullError) -> bool:
@@ -348,6 +355,7 @@ class Writer:
             return False
 
         def done(error: Exception | None) -> None:
+            self._database.forget_flushed()
             if error is not None or self._closed:
                 self._finish(group, failure)
             elif not self._make_room(group, failure):
