@@ -9,7 +9,7 @@ import pytest
 
 from airscrew.state.errors import CorruptStoreError, SchemaError
 from airscrew.state.sqlite import SqliteStore, schema
-from airscrew.state.store import Event, Put
+from airscrew.state.store import Delete, Event, Put
 
 
 @asynccontextmanager
@@ -28,6 +28,18 @@ def make_version_1(path: Path) -> None:
         connection.execute("PRAGMA user_version = 1")
         rows = [(1 << 20, "a", b"old", 0, 1), (2 << 20, "b", b"1", 0, 2), (3 << 20, "a", b"new", 1 << 20, 1)]
         connection.executemany("INSERT INTO log (id, key, value, prev, created) VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def make_version_2(path: Path) -> None:
+    """Make a store as the second version wrote it: its index was kept by triggers, to the last write."""
+    make_version_1(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in schema.MIGRATIONS[1]:
+            connection.execute(statement)
+        connection.execute("PRAGMA user_version = 2")
+        connection.execute("INSERT INTO leases (id, seconds) VALUES (7, 60.0)")
+        rows = [(4 << 20, "b", None, 2 << 20, 0, 0), (5 << 20, "c", b"leased", 0, 5, 7)]
+        connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -62,6 +74,20 @@ async def test_an_older_store_is_migrated_with_all_it_holds(tmp_path: Path) -> N
     assert result.revision == 4
     assert list(events) == [Event("a", b"old", 1), Event("a", b"new", 3)]
     assert version_of(tmp_path / "store.db") == 3
+
+
+async def test_what_an_index_of_triggers_knew_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    make_version_2(path)
+
+    async with opened(path) as store:
+        assert [item.key for item in (await store.range("a", "z")).items] == ["a", "c"]
+        await store.txn((), [Put("a", b"newest"), Put("b", b"again"), Delete("nothing")])
+    async with opened(path) as store:
+        found = {item.key: (item.value, item.create_revision) for item in (await store.range("a", "z")).items}
+        assert found == {"a": (b"newest", 1), "b": (b"again", 6), "c": (b"leased", 5)}
+        await store.revoke_lease(7)
+        assert [item.key for item in (await store.range("a", "z")).items] == ["a", "b"]
 
 
 async def test_an_older_store_is_copied_before_it_is_migrated(tmp_path: Path) -> None:
