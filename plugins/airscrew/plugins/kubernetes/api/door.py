@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient, Configuration
 
 
+KEEPALIVE_SECONDS = 75.0
+"""So long an idle connection is kept: a new one takes both sides milliseconds. The API server keeps it for 90 s."""
+
 _CLOSE_SECONDS = 0.1
 """How long TLS may take to say good-bye on connections whose request was cancelled: aiohttp waits for none of these."""
 
@@ -66,18 +69,18 @@ async def open_door(kubeconfig: str, context: str) -> AsyncIterator[Door]:
         UsageError: The kubeconfig cannot be read, or there is none and we are in no cluster; one line.
     """
     try:
-        from aiohttp import DummyCookieJar
+        from aiohttp import ClientSession, DummyCookieJar, TCPConnector
         from kubernetes.aio.client import ApiClient
     except ImportError as error:
         raise ExecutorError("tasks as Pods need the kubernetes package: pip install 'airscrew[kubernetes]'") from error
     configuration = await _configuration(kubeconfig, context)
     configuration.retries = None
-    configuration.connection_pool_maxsize = 0  # no limit: each watch holds one
+    client = ApiClient(configuration)
+    # Without a limit: each watch holds a connection.
+    connector = TCPConnector(limit=0, ssl=client.rest_client.ssl_context, keepalive_timeout=KEEPALIVE_SECONDS)
     # Trust in the environment would have each request look into ~/.netrc, in a thread: it vouches for nobody here, and
     # an entry there would contradict our token. What is left of it is the proxy, which is found once.
-    configuration.client_session_kwargs = {"trust_env": False, "cookie_jar": DummyCookieJar()}
-    client = ApiClient(configuration)
-    session = client.rest_client._create_pool_manager()  # pyright: ignore[reportPrivateUsage]  # its TLS, its proxies
+    session = ClientSession(connector=connector, trust_env=False, cookie_jar=DummyCookieJar(), read_bufsize=1 << 21)
     try:
         host = configuration.host.rstrip("/")
         proxy = configuration.proxy or _proxy_of_environment(host)
