@@ -168,7 +168,9 @@ MODEL = (
     "Members: in two of five runs several engines share the store, each life a member with a lease, sixteen shards "
     "and a leader among them; a member may hear its watches minutes late while it writes on.",
     "Clocks: machines have boot clocks of their own and wall clocks that are up to 2 s off: a `settle` or a window "
-    "that goes on over a take-over is shorter or longer by as much as the two differ.",
+    "that goes on over a take-over is shorter or longer by as much as the two differ, and by the up to 5 s for which a "
+    "member that joins waits to hear what time the others have. What a start made that came late is looked for by the "
+    "clock of who looks alone.",
     "Services: a former owner of the lock is cut off from them: that it begins no call of its own accord is promised "
     "of members only. What a member sends when it has stood still arrives, however late.",
     "Word: in one of seven runs there comes word of a late start of an execution that had a name before the one that "

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from airscrew.engine.config import Quota
+from airscrew.engine.core import TIME_SECONDS
 
 CALM_AFTER = (40.0, 160.0)
 """Faults end somewhere between these times."""
@@ -209,8 +210,8 @@ SHARED_SHARE = 0.35
 WALL_OFFSETS = (0.0, 2.0, -2.0)
 """How far the wall clocks of machines are off: what they agree on within is said in the guarantees."""
 
-CLOCKS_APART = max(WALL_OFFSETS) - min(WALL_OFFSETS)
-"""By so much a ``settle`` that goes on over a take-over may be shorter."""
+CLOCKS_APART = max(WALL_OFFSETS) - min(WALL_OFFSETS) + TIME_SECONDS
+"""By so much a ``settle`` that goes on over a take-over may be shorter: a member hears late what time others have."""
 
 
 def _life(random: Random, end_of_faults: float, ends: Sequence[End]) -> LifePlan:

@@ -111,8 +111,9 @@ async def open_timebase(store: Store, clock: Clock, boot: BootClock) -> EngineCl
     anchor = None if found is None else msgspec.json.decode(found.value, type=Anchor)
     boot_id, uptime = boot.boot_id(), boot.uptime()
     start = resume_time(anchor, wall=clock.now(), boot_id=boot_id, uptime=uptime)
+    resumed = EngineClock(clock, start)  # it goes while the anchor is written: that may take a while
     await write_anchor(store, Anchor(time=start, boot_id=boot_id, uptime=uptime))
-    return EngineClock(clock, start)
+    return resumed
 
 
 async def write_anchor(store: Store, anchor: Anchor) -> None:

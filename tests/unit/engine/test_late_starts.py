@@ -289,6 +289,21 @@ class TestSweep:
         assert "late" in rig.executor.gone
         assert await requests(rig) == {}
 
+    async def test_absence_counts_by_the_clock_of_who_looks_however_far_behind_that_of_who_told_is(self) -> None:
+        rig, strays = self.rig()
+        await rig.submit()
+        rig.executor.ends["a"] = success
+        async with rig.engine():
+            await elapse(30)
+            await self.sweep(rig, at=rig.clock.now() - 10)
+            await elapse(2)
+            assert set(await requests(rig)) == {"sweep-0"}
+            strays.jobs[rig.key()] = ["late"]
+            await elapse(10)
+
+        assert "late" in rig.executor.gone
+        assert await requests(rig) == {}
+
     async def test_the_job_that_is_recorded_stays_though_the_late_one_was_created_first(self) -> None:
         rig, strays = self.rig()
         strays.are_first = True
@@ -333,13 +348,16 @@ class TestSweep:
         assert await requests(rig) == {}
         assert (await rig.record()).stage is Stage.DONE
 
-    async def test_while_the_start_is_unknown_anyway_absence_counts_from_when_it_was_sent_at_last(self) -> None:
+    @pytest.mark.parametrize("behind", [0.0, 4.0])
+    async def test_while_the_start_is_unknown_anyway_absence_counts_from_when_it_was_sent_at_last(
+        self, behind: float
+    ) -> None:
         rig, strays = self.rig()
         lose_first_start(rig)
         await rig.submit()
         async with rig.engine():
             await elapse(4)
-            await self.sweep(rig, at=rig.clock.now())
+            await self.sweep(rig, at=rig.clock.now() - behind)
             await elapse(4)
             assert (await rig.record()).stage is Stage.STARTING
             strays.jobs[rig.key()] = ["late"]

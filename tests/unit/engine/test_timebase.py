@@ -98,6 +98,14 @@ class TestAcrossLives:
 
         assert (first.now(), second.now()) == (1100.0, 1100.0)
 
+    async def test_a_store_that_takes_long_to_take_the_anchor_costs_no_time(self) -> None:
+        store, machine = FaultyStore(), Machine()
+        store.before_txn = lambda _: machine.passes(5.0)
+
+        clock = await open_timebase(store, machine, machine)
+
+        assert clock.now() == machine.now() == 1005.0
+
     async def test_after_a_boot_it_is_never_before_the_last_anchor(self) -> None:
         store, machine = MemoryStore(), Machine()
         await write_anchor(store, Anchor(time=9000.0, boot_id="boot-1", uptime=100.0))

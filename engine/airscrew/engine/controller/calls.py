@@ -91,7 +91,7 @@ from airscrew.engine.metrics.names import ADOPTIONS
 from airscrew.idl.errors import ErrorKind, shorten
 from airscrew.idl.ids import ExecutionId
 from airscrew.idl.phase import Phase, TaskInfo
-from airscrew.state.records import NO_STATE, Request
+from airscrew.state.records import NO_STATE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -286,9 +286,8 @@ class Calls:
         return with_outcome(told, outcome)
 
     async def _find(self, live: Live, host: Host) -> Fact:
-        executor = host.executor
+        executor, asked_at = host.executor, self.clock.now()
         context = self._context(live, executor)
-        asked_at = self.clock.now()
         found = cast("Sequence[AnyFound]", await self._ask(live, host, "find", context))
         if not found:
             return JobsFound(None, asked_at=asked_at)
@@ -305,7 +304,7 @@ class Calls:
         """Kill what a start made that came late."""
         context = self._context(live, host.executor, sweep.request.attempt)
         try:
-            strays, again_at = await self._strays(live, host, context, sweep.request)
+            strays, again_at = await self._strays(live, host, context, sweep)
         except Exception as error:  # noqa: BLE001 - the wall: asked again later
             return SweepFailed(describe(error))
         for stray in strays:
@@ -314,14 +313,15 @@ class Calls:
         return Swept(sweep.name, len(strays), again_at)
 
     async def _strays(
-        self, live: Live, host: Host, context: AnyContext, request: Request
+        self, live: Live, host: Host, context: AnyContext, sweep: Sweep
     ) -> tuple[list[object], float | None]:
         """List the states of what carries the key of an attempt beside its job, and when to look again."""
-        start = host.executor.start_declaration
+        start, request = host.executor.start_declaration, sweep.request
         if not isinstance(start, Findable):
             told = msgspec.structs.replace(live.record, state=request.state, state_version=request.state_version)
             return [decode_state(told, host.executor)], None
-        looked_at, counts_at = self.clock.now(), request.at + start.settle
+        looked_at = self.clock.now()  # not when the other engine asked: its clock may be behind
+        counts_at = max(live.first_look(sweep.name, looked_at), request.at) + start.settle
         found = cast("Sequence[AnyFound]", await self._ask(live, host, "find", context))
         states = [one.state for one in sorted(found, key=lambda one: one.created_at)]
         if request.attempt == live.record.attempt and live.record.created:

@@ -44,6 +44,8 @@ class Live:
         outside: Where its jobs run, once that is known; see ``Executor.outside``.
         needs: What an attempt takes of a quota, once the executor was asked.
         in_calls: Seconds that calls of executors took in the current turn.
+        first_looks: When it was first looked for what a start made that came late, by the revision of the request; None
+            before.
     """
 
     execution: ExecutionId
@@ -66,6 +68,7 @@ class Live:
     outside: str = ""
     needs: NeedsTold | None = None
     in_calls: float = 0.0
+    first_looks: dict[int, float] | None = None
 
     def check_kept(self) -> None:
         """
@@ -86,6 +89,12 @@ class Live:
     def is_dirty(self) -> bool:
         """Whether something is to be written."""
         return self.record is not self.stored or bool(self.consumed)
+
+    def first_look(self, request: str, now: float) -> float:
+        """Return when it was first looked for what a request asks to look for: now, when it was not yet."""
+        if self.first_looks is None:
+            self.first_looks = {}
+        return self.first_looks.setdefault(self.requests[request][1], now)
 
     def let_be(self) -> bool:
         """

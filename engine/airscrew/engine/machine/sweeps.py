@@ -46,7 +46,8 @@ def count_late_start(view: View) -> Action | None:
     """
     Let absence count later when an unknown start may have been sent later than was thought.
 
-    The look that resolves the start finds what came late as well: the request to look for it is taken in.
+    The look that resolves the start finds what came late as well: the request to look for it is taken in. From now on,
+    for its time is that of another engine, whose clock may be behind.
     """
     record, intent = view.record, view.record.intent
     if record.stage is not Stage.STARTING or intent is None or not intent.unknown_since or view.traits is None:
@@ -54,7 +55,7 @@ def count_late_start(view: View) -> Action | None:
     for name, request in _sweeps(view):
         is_its_own = request.uid == record.uid and request.attempt == record.attempt
         if is_its_own and isinstance(view.traits.start, Findable):
-            later = msgspec.structs.replace(intent, unknown_since=max(intent.unknown_since, request.at))
+            later = msgspec.structs.replace(intent, unknown_since=max(view.now, request.at))
             return Step(msgspec.structs.replace(record, intent=later), (name,))
     return None
 

@@ -78,7 +78,7 @@ class Registration:
     async def publish(self, life: Life | None = None, executors: Mapping[str, int] | None = None) -> None:
         """Write where the member stands, what time it has, and what it runs."""
         given = self.me.executors if executors is None else dict(executors)
-        self.me = msgspec.structs.replace(self.me, life=life or self.me.life, executors=given, time=self.now())
+        self.me = msgspec.structs.replace(self.me, life=life or self.me.life, executors=given)
         with suppress(LeaseOverError):  # whoever keeps it puts the key again, with what is to be told
             async with self._writing:
                 for _ in range(_TRIES):
@@ -144,7 +144,7 @@ class Registration:
     async def _put_under_new_lease(self, *, is_first: bool) -> float:
         sent_at = self._monotonic()
         self._lease = await self._store.grant_lease(self._seconds)
-        self.me = msgspec.structs.replace(self.me, joined_at=self.me.joined_at or self.now(), time=self.now())
+        self.me = msgspec.structs.replace(self.me, joined_at=self.me.joined_at or self.now())
         await self._is_there()
         besides: list[Operation] = [Put(TERM_KEY, msgspec.json.encode(self.me.process))] if is_first else []
         engine = await self._store.get(ENGINE_KEY)
@@ -164,6 +164,7 @@ class Registration:
 
     async def _put(self, besides: Sequence[Operation], *compares: Compare) -> bool:
         """Put the key in the place of the revision that was read last; False when another one is there."""
+        self.me = msgspec.structs.replace(self.me, time=self.now())  # what others hear is as old as its way to them
         value = Put(self._key, msgspec.json.encode(self.me), self._lease)
         result = await self._store.txn([Compare(self._key, self._revision), *compares], [value, *besides])
         if result.succeeded:

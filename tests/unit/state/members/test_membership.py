@@ -66,6 +66,7 @@ class Line:
         self.is_cut = False
         self.is_full = False
         self.is_slow = False
+        self.read_seconds = 0.0
         self.old_answer: Page | None = None
         self.is_late = False
         self.travelling = list[Callable[[], Awaitable[object]]]()
@@ -88,6 +89,8 @@ class Line:
             if self.is_late and name == "txn":
                 self.travelling.append(lambda: method(*args, **kwargs))
                 raise StoreUnavailableError("no answer, on purpose")
+            if name == "get":
+                await elapse(self.read_seconds)
             if self.old_answer is not None and name in {"get", "range"}:
                 return self.old_answer if name == "range" else None
             if self.is_slow and name == "grant_lease":
@@ -339,6 +342,18 @@ async def test_who_joins_learns_the_time_of_those_who_are_there(store: MemorySto
             assert await b.hear_time(5.0) == pytest.approx(EPOCH + 30, abs=0.1)
             await elapse(10)
             assert b.told_time() == pytest.approx(EPOCH + 40, abs=0.1)
+
+
+async def test_the_time_is_told_as_it_is_when_it_is_written_however_long_it_is_read_before(store: MemoryStore) -> None:
+    line = Line(store)
+    async with member(line, "a", Work()), member(store, "b") as b:
+        line.is_cut = True
+        await elapse(2 * LEASE_SECONDS)
+        line.is_cut, line.read_seconds = False, 3.0
+        b.heard_time = None
+        await elapse(LEASE_SECONDS)
+
+        assert b.told_time() == pytest.approx(EPOCH + loop_time(), abs=0.1)
 
 
 async def test_who_is_alone_waits_for_nobodys_time(store: MemoryStore) -> None:
