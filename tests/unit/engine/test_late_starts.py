@@ -352,6 +352,22 @@ class TestSweep:
         assert rig.executor.count("start_task") == 1
         assert b"late" in bytes((await rig.record()).state)
 
+    async def test_while_the_start_is_unknown_one_job_that_is_found_does_not_end_the_look_for_others(self) -> None:
+        rig, strays = self.rig()
+        lose_first_start(rig)
+        await rig.submit()
+        async with rig.engine():
+            await elapse(4)
+            strays.jobs[rig.key()] = ["first"]
+            await self.sweep(rig)
+            await elapse(3)
+            assert b"first" in bytes((await rig.record()).state)
+            strays.jobs[rig.key()] = ["first", "late"]
+            await elapse(10)
+
+        assert rig.executor.gone == {"late"}
+        assert set(await requests(rig)) == {"submit"}
+
     async def test_word_that_the_watch_has_not_told_of_yet_puts_another_start_off(self) -> None:
         rig, strays = self.rig()
         lose_first_start(rig)

@@ -321,7 +321,7 @@ class Calls:
             told = msgspec.structs.replace(live.record, state=request.state, state_version=request.state_version)
             return [decode_state(told, host.executor)], None
         looked_at = self.clock.now()  # not when the other engine asked: its clock may be behind
-        counts_at = max(live.first_look(sweep.name, looked_at), request.at) + start.settle
+        counts_at = max(live.learned_at(sweep.name, looked_at), request.at) + start.settle
         found = cast("Sequence[AnyFound]", await self._ask(live, host, "find", context))
         states = [one.state for one in sorted(found, key=lambda one: one.created_at)]
         if request.attempt == live.record.attempt and live.record.created:

@@ -44,8 +44,7 @@ class Live:
         outside: Where its jobs run, once that is known; see ``Executor.outside``.
         needs: What an attempt takes of a quota, once the executor was asked.
         in_calls: Seconds that calls of executors took in the current turn.
-        first_looks: When it was first looked for what a start made that came late, by the revision of the request; None
-            before.
+        learned: When word of a start that came late was first seen here, by its revision; None before.
     """
 
     execution: ExecutionId
@@ -68,7 +67,7 @@ class Live:
     outside: str = ""
     needs: NeedsTold | None = None
     in_calls: float = 0.0
-    first_looks: dict[int, float] | None = None
+    learned: dict[int, float] | None = None
 
     def check_kept(self) -> None:
         """
@@ -90,11 +89,11 @@ class Live:
         """Whether something is to be written."""
         return self.record is not self.stored or bool(self.consumed)
 
-    def first_look(self, request: str, now: float) -> float:
-        """Return when it was first looked for what a request asks to look for: now, when it was not yet."""
-        if self.first_looks is None:
-            self.first_looks = {}
-        return self.first_looks.setdefault(self.requests[request][1], now)
+    def learned_at(self, request: str, now: float) -> float:
+        """Return when word of a start that came late was first seen here: now, when it was not yet."""
+        if self.learned is None:
+            self.learned = {}
+        return self.learned.setdefault(self.requests[request][1], now)
 
     def let_be(self) -> bool:
         """

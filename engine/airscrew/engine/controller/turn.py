@@ -21,6 +21,7 @@ from airscrew.engine.controller.gates import Gate
 from airscrew.engine.controller.live import Live
 from airscrew.engine.controller.ownership import UNCERTAIN_SECONDS, Ownership, SoleOwner
 from airscrew.engine.machine import (
+    SWEEP,
     AskNeeds,
     Begin,
     CacheLookup,
@@ -186,6 +187,7 @@ class Turns:
             policy=self.policy,
             now=now,
             requests=pending,
+            learned={name: live.learned_at(name, now) for name, one in pending.items() if one.what == SWEEP},
             fresh=live.fresh,
             woken=live.woken,
             gate=hold.reason,

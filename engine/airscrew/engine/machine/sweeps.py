@@ -46,18 +46,20 @@ def count_late_start(view: View) -> Action | None:
     """
     Let absence count later when an unknown start may have been sent later than was thought.
 
-    The look that resolves the start finds what came late as well: the request to look for it is taken in. From now on,
-    for its time is that of another engine, whose clock may be behind.
+    From when it was learned here, for its time is that of another engine, whose clock may be behind. The word stays:
+    what the look that resolves the start finds may be another start's of that attempt, so it is looked once more then.
     """
     record, intent = view.record, view.record.intent
     if record.stage is not Stage.STARTING or intent is None or not intent.unknown_since or view.traits is None:
         return None
-    for name, request in _sweeps(view):
-        is_its_own = request.uid == record.uid and request.attempt == record.attempt
-        if is_its_own and isinstance(view.traits.start, Findable):
-            later = msgspec.structs.replace(intent, unknown_since=max(view.now, request.at))
-            return Step(msgspec.structs.replace(record, intent=later), (name,))
-    return None
+    if not isinstance(view.traits.start, Findable):
+        return None
+    own = ((name, one) for name, one in _sweeps(view) if one.uid == record.uid and one.attempt == record.attempt)
+    since = max((max(view.learned.get(name, view.now), request.at) for name, request in own), default=0.0)
+    if since <= intent.unknown_since:
+        return None
+    later = msgspec.structs.replace(intent, unknown_since=since)
+    return Step(msgspec.structs.replace(record, intent=later))
 
 
 def sweep_due_at(view: View) -> float | None:

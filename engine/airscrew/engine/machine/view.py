@@ -85,6 +85,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         policy: The operator's.
         now: The engine's time.
         requests: What others ask, by name.
+        learned: When this engine first saw word of a start that came late, by the request's name; whoever left it may
+            have another clock.
         fresh: Whether the record's intent was written by this life and its start was not called yet.
         woken: Whether something outside says that a look is worth it before the timer.
         gate: Why no start is let through at the moment; empty when it is.
@@ -102,6 +104,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     now: float
     requests: Mapping[str, Request]
+    learned: Mapping[str, float] = {}
     fresh: bool = False
     woken: bool = False
     gate: str = ""
