@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from airscrew.state.store import (
     Delete,
     DeleteRange,
     Event,
+    KeyValue,
     LeaseStore,
     Operation,
     Put,
@@ -254,6 +255,36 @@ async def test_superseded_values_go_with_the_history(tmp_path: Path) -> None:
 
         assert (await store.status()).in_use_bytes < 200_000
         assert [item.value for item in (await store.range("k", "l")).items] == [b"small"] * 50
+
+
+@pytest.mark.virtual_time
+async def test_what_stays_between_deletes_is_moved_together(tmp_path: Path) -> None:
+    async with SqliteStore.open(tmp_path / "store.db", inline=True) as store:
+        await write(store, 8000, size=300)
+        lease = await store.grant_lease(60)
+        await store.txn((), [Put("leased", b"x", lease=lease)])
+        full = await store.status()
+        kept = [item for item in await everything(store) if int(item.key[1:]) % 2]
+        for n in range(0, 8000, 100):
+            await store.txn((), [Delete(f"k{key:04}") for key in range(n, n + 100, 2)])
+
+        await store.compact((await store.status()).revision)
+        await elapse(5)
+
+        assert (await store.status()).in_use_bytes < 0.6 * full.in_use_bytes
+        assert await everything(store) == kept
+        await store.revoke_lease(lease)
+        assert await store.get("leased") is None
+
+    async with SqliteStore.open(tmp_path / "store.db", inline=True) as store:
+        assert await everything(store) == kept
+
+
+async def everything(store: Store) -> Sequence[KeyValue]:
+    items = list((await store.range("k", "l")).items)
+    while (page := await store.range(f"{items[-1].key}+", "l")).items:
+        items += page.items
+    return items
 
 
 @pytest.mark.virtual_time

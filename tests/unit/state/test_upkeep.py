@@ -2,13 +2,31 @@ from __future__ import annotations
 
 import pytest
 
-from airscrew.state.sqlite.upkeep import SLACK_PAGES, Flush, Shrink, Standing, Sweep, next_piece, next_sacrifice
+from airscrew.state.sqlite.upkeep import (
+    PACK_ROWS,
+    SLACK_PAGES,
+    Flush,
+    Pack,
+    Piece,
+    Shrink,
+    Standing,
+    Sweep,
+    next_piece,
+    next_sacrifice,
+)
 
 
 def standing(
-    revision: int = 0, compacted: int = 0, swept: int = 0, free_pages: int = 0, unindexed: int = 0
+    revision: int = 0, compacted: int = 0, swept: int = 0, gaps: int = 0, free_pages: int = 0, unindexed: int = 0
 ) -> Standing:
-    return Standing(revision=revision, compacted=compacted, swept=swept, free_pages=free_pages, unindexed=unindexed)
+    return Standing(
+        revision=revision,
+        compacted=compacted,
+        swept=swept,
+        gaps=gaps,
+        free_pages=free_pages,
+        unindexed=unindexed,
+    )
 
 
 @pytest.mark.parametrize(
@@ -26,15 +44,17 @@ def standing(
         (standing(free_pages=SLACK_PAGES + 600), True, Shrink(512, is_last=False)),
         (standing(free_pages=SLACK_PAGES + 100), True, Shrink(100, is_last=True)),
         (standing(free_pages=SLACK_PAGES + 100), False, None),
+        (standing(gaps=PACK_ROWS - 1), True, None),
+        (standing(gaps=PACK_ROWS, free_pages=SLACK_PAGES + 100), True, Pack()),
+        (standing(gaps=PACK_ROWS), False, None),
+        (standing(revision=500, compacted=300, gaps=PACK_ROWS), True, Sweep(300)),
         (standing(revision=400, unindexed=499), True, None),
         (standing(revision=400, unindexed=500), False, Flush()),
         (standing(revision=20_002, compacted=1, unindexed=500), False, Flush()),
         (standing(revision=9, compacted=9, free_pages=SLACK_PAGES + 100), True, Sweep(9)),
     ],
 )
-def test_pieces_are_small_and_wait_for_a_pause_while_they_can(
-    now: Standing, idle: bool, piece: Flush | Sweep | Shrink | None
-) -> None:
+def test_pieces_are_small_and_wait_for_a_pause_while_they_can(now: Standing, idle: bool, piece: Piece | None) -> None:
     assert next_piece(now, keep_revisions=10_000, flush_writes=500, idle=idle) == piece
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,9 @@ from airscrew.state.sqlite.wal import count_frames
 log = logging.getLogger("airscrew.state")
 
 PAGE_BYTES = 4096
+PACK_BYTES = 256 * 1024
+"""How much of the log is moved together at once."""
+
 ROWS_PER_STATEMENT = 256
 """A group of at most so many rows is one statement, which commits itself: the fewest meetings with the GIL."""
 
@@ -47,8 +51,12 @@ _FLUSH = (
     f"INSERT INTO kv SELECT key, newest >> 1 FROM ({NEWEST}) WHERE NOT newest & 1 "  # noqa: S608
     "ON CONFLICT (key) DO UPDATE SET id = excluded.id",
 )
+_SETTLED = "SELECT id, key, value, prev, created, lease FROM log WHERE id > ? AND id < ? ORDER BY id"
 _DELETE_REPLACED = "DELETE FROM log WHERE id IN (SELECT prev FROM log WHERE id >= ? AND id < ? AND prev != 0)"
 _DELETE_DELETES = "DELETE FROM log WHERE id >= ? AND id < ? AND value IS NULL"
+
+
+_LogRow = tuple[int, str, bytes | None, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +111,7 @@ class Database:
         newer: What the index does not have yet.
         flushed: The newest revision that the index has.
         swept: The newest revision whose superseded rows are deleted.
+        gaps: How many rows went from the log since those beside them were moved together.
         free_pages: How many pages could be given back, when last counted.
     """
 
@@ -113,10 +122,13 @@ class Database:
         self.newer = Memtable((), 0)
         self.flushed = 0
         self.swept = 0
+        self.gaps = 0
         self.free_pages = 0
         self.options = options
         self._seam = seam
         self._writer: sqlite3.Connection | None = None
+        self._packed = 0
+        """Up to which row."""
 
     def open(self) -> None:
         """Open the file, make or migrate it, and read how it stands."""
@@ -198,20 +210,47 @@ class Database:
         """Delete what was superseded up to and with a revision."""
         writer = self._open_writer()
         bounds, is_ahead = (self.swept + 1 << REVISION_SHIFT, last + 1 << REVISION_SHIFT), last > self.flushed
+        gone = 0
 
         def delete() -> None:
-            writer.execute(_DELETE_REPLACED, bounds)
+            nonlocal gone
+            gone = writer.execute(_DELETE_REPLACED, bounds).rowcount
             if is_ahead:  # before the deletes go, of which the index would never hear; after what makes room for it
                 self._flush(writer)
-            writer.execute(_DELETE_DELETES, bounds)
+            gone += writer.execute(_DELETE_DELETES, bounds).rowcount
             writer.execute("UPDATE meta SET value = max(value, ?) WHERE name = 'compacted'", (last,))
             writer.execute("UPDATE meta SET value = ? WHERE name = 'swept'", (last,))
 
         self._transact(delete)
         self.swept = last
+        self.gaps += gone
         if is_ahead:
             self.flushed = self.newer.revision
         self.free_pages = Reader(writer, self.newer).free_pages()
+
+    def pack(self) -> None:
+        """
+        Move the next rows together, from the oldest on and round again.
+
+        SQLite joins pages of the log only when two thirds of them are free. Rows that are taken out and put back in
+        their order fill theirs.
+        """
+        writer = self._open_writer()
+        bounds = (self._packed, self.swept + 1 << REVISION_SHIFT)
+        with closing(writer.execute(_SETTLED, bounds)) as found:
+            rows = list(_until(PACK_BYTES, found))
+
+        def move() -> None:
+            writer.execute("DELETE FROM log WHERE id > ? AND id <= ?", (self._packed, rows[-1][0]))
+            writer.executemany(_insert(1), rows)
+
+        if rows:
+            self._transact(move)
+            self._packed = rows[-1][0]
+            self.gaps = max(0, self.gaps - len(rows))
+            self.free_pages = Reader(writer, self.newer).free_pages()
+        else:
+            self._packed = self.gaps = 0
 
     def shrink(self, pages: int, *, fold: bool) -> None:
         """Give some free pages back; with ``fold``, then fold SQLite's log into the file, so that both shrink."""
@@ -266,6 +305,16 @@ def _write_in_pieces(writer: sqlite3.Connection, group: Group) -> None:
     if group.compacted:
         compacted = (group.compacted,)
         writer.execute("UPDATE meta SET value = max(value, ?) WHERE name = 'compacted'", compacted)
+
+
+def _until(most_bytes: int, rows: Iterable[_LogRow]) -> Iterator[_LogRow]:
+    """Yield rows until they are so long together."""
+    size = 0
+    for row in rows:
+        yield row
+        size += len(row[1]) + len(row[2] or b"")
+        if size >= most_bytes:
+            return
 
 
 @cache

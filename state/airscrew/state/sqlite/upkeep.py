@@ -2,9 +2,10 @@
 When to tidy up, and how much at once: pure.
 
 History older than what is kept goes in pieces, in pauses; when pauses do not come, a piece goes between two
-groups, so that the file's size stays bounded. The room that it leaves is given back in pauses alone. When a
-write finds no room, all history goes before the write is refused. The index takes in what was written when that is
-much: the more at once, the fewer pages for each.
+groups, so that the file's size stays bounded. The room that it leaves is given back in pauses alone; rows that it
+leaves between gaps are moved together first, at most one for each that went, so that this costs no more than what was
+written. When a write finds no room, all history goes before the write is refused. The index takes in what was written
+when that is much: the more at once, the fewer pages for each.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 
 SWEEP_REVISIONS = 1000
 """How many revisions one piece deletes."""
+
+PACK_ROWS = 1000
+"""How many rows must be gone before it is worth while to move others together."""
 
 SHRINK_PAGES = 512
 """How many pages one piece gives back."""
@@ -37,11 +41,19 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
+class Pack:
+    """Move the next rows together; what is superseded is gone from between them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shrink:
     """Give free pages back; after the last of them, fold SQLite's log."""
 
     pages: int
     is_last: bool
+
+
+Piece = Flush | Sweep | Pack | Shrink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +65,7 @@ class Standing:
         revision: The newest revision.
         compacted: The newest revision that is compacted.
         swept: The newest revision that is swept.
+        gaps: How many rows went since those beside them were moved together.
         free_pages: How many pages are free.
         unindexed: How many writes the index lags behind.
     """
@@ -60,13 +73,12 @@ class Standing:
     revision: int
     compacted: int
     swept: int
+    gaps: int
     free_pages: int
     unindexed: int
 
 
-def next_piece(
-    standing: Standing, *, keep_revisions: int, flush_writes: int, idle: bool
-) -> Flush | Sweep | Shrink | None:
+def next_piece(standing: Standing, *, keep_revisions: int, flush_writes: int, idle: bool) -> Piece | None:
     """
     Return what to tidy next; None when nothing is due.
 
@@ -84,8 +96,12 @@ def next_piece(
     lag = target - standing.swept
     if lag > 0 and (idle or lag > URGENT_REVISIONS):
         return Sweep(min(target, standing.swept + SWEEP_REVISIONS))
+    if not idle or lag > 0:
+        return None
+    if standing.gaps >= PACK_ROWS:
+        return Pack()
     spare = standing.free_pages - SLACK_PAGES
-    if idle and lag <= 0 and spare > 0:
+    if spare > 0:
         return Shrink(min(spare, SHRINK_PAGES), is_last=spare <= SHRINK_PAGES)
     return None
 

@@ -26,7 +26,7 @@ from airscrew.state.sqlite.lookup import FileLookup
 from airscrew.state.sqlite.reader import Reader
 from airscrew.state.sqlite.rowcache import RowCache
 from airscrew.state.sqlite.runner import Runner
-from airscrew.state.sqlite.upkeep import Flush, Shrink, Standing, Sweep, next_piece, next_sacrifice
+from airscrew.state.sqlite.upkeep import Flush, Pack, Piece, Shrink, Standing, Sweep, next_piece, next_sacrifice
 from airscrew.state.store import Event, TxnResult
 
 GROUP_ROWS = 128
@@ -300,7 +300,7 @@ class Writer:
 
     # Tidying up.
 
-    def _due(self, *, idle: bool) -> Flush | Sweep | Shrink | None:
+    def _due(self, *, idle: bool) -> Piece | None:
         if self._tidying_failed:
             return None
         kept, flush_writes = self._options.keep_revisions, self._options.flush_writes
@@ -311,6 +311,7 @@ class Writer:
             revision=self.feed.revision,
             compacted=self.feed.compacted,
             swept=self._database.swept,
+            gaps=self._database.gaps,
             free_pages=self._database.free_pages,
             unindexed=self._database.newer.writes,
         )
@@ -326,13 +327,15 @@ class Writer:
         elif (piece := self._due(idle=True)) is not None:
             self._tidy(piece)
 
-    def _tidy(self, piece: Flush | Sweep | Shrink) -> None:
+    def _tidy(self, piece: Piece) -> None:
         match piece:
             case Flush():
                 job = self._database.flush
             case Sweep(last):
                 self.feed.compact(last)  # before the rows go, so that no watch reads a history with gaps
                 job = partial(self._database.sweep, last)
+            case Pack():
+                job = self._database.pack
             case Shrink(pages, is_last):
                 job = partial(self._database.shrink, pages, fold=is_last)
         self._submit(job, self._tidied)
