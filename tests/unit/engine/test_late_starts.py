@@ -368,7 +368,8 @@ class TestSweep:
         assert rig.executor.gone == {"late"}
         assert set(await requests(rig)) == {"submit"}
 
-    async def test_word_that_the_watch_has_not_told_of_yet_puts_another_start_off(self) -> None:
+    @pytest.mark.parametrize("is_second", [False, True])
+    async def test_word_that_the_watch_has_not_told_of_yet_puts_another_start_off(self, is_second: bool) -> None:
         rig, strays = self.rig()
         lose_first_start(rig)
         txn = rig.store.txn
@@ -383,6 +384,9 @@ class TestSweep:
         await rig.submit()
         async with rig.engine():
             await elapse(2)
+            if is_second:
+                await self.sweep(rig)
+                await elapse(1)
             rig.store.txn = be_overtaken  # type: ignore[method-assign]
             await elapse(30)
 
@@ -390,6 +394,42 @@ class TestSweep:
         assert rig.executor.gone == {"late"}
         first, second = rig.executor.times("start_task")
         assert second - first >= 2 * 5.0
+
+    async def test_word_that_nobody_can_read_holds_nothing_up(self) -> None:
+        rig, _ = self.rig()
+        lose_first_start(rig)
+        await rig.submit()
+        await rig.store.inner.txn([], [Put(keys.request_key(name_of("a"), "sweep-0"), b"\xff")])
+        async with rig.engine():
+            await elapse(30)
+
+        assert rig.executor.count("start_task") == 2
+
+    async def test_word_that_takes_the_place_of_what_is_looked_for_is_not_struck_off_with_it(self) -> None:
+        rig, strays = self.rig()
+        await rig.submit()
+        rig.executor.ends["a"] = success
+        find, asked_at = strays.find, rig.clock.now() + 30
+
+        async def be_overtaken(context: TaskContext[Count]) -> Sequence[Found[Count]]:
+            if rig.clock.now() < asked_at + 5:
+                return await find(context)
+            rig.executor.find = find  # type: ignore[method-assign]
+            await self.sweep(rig)
+            return await find(context)
+
+        rig.executor.find = be_overtaken  # type: ignore[method-assign]
+        async with rig.engine():
+            await elapse(30)
+            await self.sweep(rig)
+            await elapse(7)
+            assert rig.executor.find is find
+            assert set(await requests(rig)) == {"sweep-0"}
+            strays.jobs[rig.key()] = ["late"]
+            await elapse(10)
+
+        assert "late" in rig.executor.gone
+        assert await requests(rig) == {}
 
     async def test_it_is_tried_again_until_the_outside_system_answers(self) -> None:
         rig, strays = self.rig()

@@ -302,7 +302,7 @@ class Calls:
 
     async def _sweep(self, live: Live, host: Host, sweep: Sweep) -> Fact:
         """Kill what a start made that came late."""
-        context = self._context(live, host.executor, sweep.request.attempt)
+        context, revision = self._context(live, host.executor, sweep.request.attempt), live.requests[sweep.name][1]
         try:
             strays, again_at = await self._strays(live, host, context, sweep)
         except Exception as error:  # noqa: BLE001 - the wall: asked again later
@@ -310,7 +310,7 @@ class Calls:
         for stray in strays:
             if not await host.kill_until_gone(context, stray, "a start that came late", lambda: self._may_call(live)):
                 return SweepFailed("a job of a start that came late is not gone yet")
-        return Swept(sweep.name, len(strays), again_at)
+        return Swept(sweep.name, revision, len(strays), again_at)
 
     async def _strays(
         self, live: Live, host: Host, context: AnyContext, sweep: Sweep

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
@@ -137,7 +136,7 @@ class Committer:
         """Go back to what is stored after a conflict, requests included; returns the facts to apply again."""
         found = await self.read(live.execution)
         start = keys.request_prefix(live.execution)
-        requests = requests_in(await self._patiently(lambda: self._requests(start)))
+        requests, live.unread = requests_in(await self._patiently(lambda: self._requests(start)))
         now = self.clock.now()
         if found is None:
             if live.revision or not await self._is_accepted(live):
@@ -175,9 +174,10 @@ class Committer:
             # It may have been pruned since it was read: without this it would begin once more.
             compares.append(Compare(keys.spec_key(live.execution), live.accepted))
         late_start = keys.request_key(live.execution, f"{SWEEP}-{record.attempt}")
-        if _resolves_unknown_start(live.stored, record) and keys.request_of(late_start) not in live.requests:
+        word = keys.request_of(late_start)
+        if _resolves_unknown_start(live.stored, record) and word not in live.consumed:
             # Word of a start that may have been sent later than was thought; the watch may not have told of it yet.
-            compares.append(Compare(late_start, 0))
+            compares.append(Compare(late_start, live.revision_of(word)))
         operations: list[Operation] = [Put(name, data)]
         for what in live.consumed:
             request = keys.request_key(live.execution, what)
@@ -245,12 +245,15 @@ def _resolves_unknown_start(stored: Record | None, record: Record) -> bool:
     return record.intent is None or not record.intent.unknown_since
 
 
-def requests_in(items: Iterable[KeyValue]) -> dict[str, tuple[Request, int]]:
-    """Read requests by name, with their revisions; one that cannot be read is left where it is."""
+def requests_in(items: Iterable[KeyValue]) -> tuple[dict[str, tuple[Request, int]], dict[str, int]]:
+    """Read requests by name, with their revisions; of those that cannot be read, which stay where they are, these."""
     requests: dict[str, tuple[Request, int]] = {}
+    unread: dict[str, int] = {}
     for item in items:
         what = keys.request_of(item.key)
-        with suppress(RecordError):
+        try:
             requests[what] = (decode(item.value, Request), item.mod_revision)
+        except RecordError:
+            unread[what] = item.mod_revision
     requests.pop(SUBMIT, None)
-    return requests
+    return requests, unread

@@ -33,6 +33,7 @@ class Live:
         accepted: The revision at which it was accepted: its first record is written only while it is still there.
         facts: Learned since the last write.
         requests: What others ask, by name, with the revision of the request.
+        unread: The revisions of requests that nobody can read, as of the last conflict; None before.
         consumed: Names of requests taken in since the last write.
         events: Reports made since the last write.
         fresh: Whether the intent is of this life and its start was not called yet.
@@ -56,6 +57,7 @@ class Live:
     accepted: int = 0
     facts: list[Fact] = field(default_factory=list[Fact])
     requests: dict[str, tuple[Request, int]] = field(default_factory=dict[str, tuple[Request, int]])
+    unread: dict[str, int] | None = None
     consumed: list[str] = field(default_factory=list[str])
     events: list[PhaseEvent] = field(default_factory=list[PhaseEvent])
     fresh: bool = False
@@ -88,6 +90,11 @@ class Live:
     def is_dirty(self) -> bool:
         """Whether something is to be written."""
         return self.record is not self.stored or bool(self.consumed)
+
+    def revision_of(self, request: str) -> int:
+        """Return the revision of a request; 0 when it is not known of."""
+        known = self.requests.get(request)
+        return (self.unread or {}).get(request, 0) if known is None else known[1]
 
     def learned_at(self, request: str, now: float) -> float:
         """Return when word of a start that came late was first seen here: now, when it was not yet."""

@@ -262,7 +262,7 @@ class Turns:
         live.facts.append(fact)
         if isinstance(fact, NeedsTold):
             live.needs = fact
-        if isinstance(fact, Swept) and fact.again_at is None and fact.request in live.requests:
+        if isinstance(fact, Swept) and fact.again_at is None and live.revision_of(fact.request) == fact.revision:
             live.consume(fact.request)
 
     def _is_calm(self, live: Live, gate: Gate, fact: Fact, now: float) -> bool:

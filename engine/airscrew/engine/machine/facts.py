@@ -121,11 +121,13 @@ class Swept:
 
     Attributes:
         request: The name of the request that asked for the sweep.
+        revision: Its revision: another that takes its place asks for a look of its own.
         strays: How many jobs were found, and are gone.
         again_at: When to look once more, as absence does not count yet; None when it counts.
     """
 
     request: str
+    revision: int
     strays: int
     again_at: float | None = None
 
