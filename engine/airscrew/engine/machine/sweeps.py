@@ -25,7 +25,7 @@ def sweep_strays(view: View) -> Action | None:
     """
     Look for what a start may have made that came late.
 
-    Not while the start of that attempt is unknown anyway: that is resolved by the same look.
+    Not while a start is under way or unknown: what that made is in no record yet, and would be taken for a stray.
     """
     record = view.record
     if view.traits is None or record.stage is Stage.STARTING:

@@ -32,7 +32,7 @@ PACK_BYTES = 256 * 1024
 ROWS_PER_STATEMENT = 256
 """A group of at most so many rows is one statement, which commits itself: the fewest meetings with the GIL."""
 
-_LOG_COLUMNS = "(id, key, value, prev, created, lease)"
+_LOG_COLUMNS = "id, key, value, prev, created, lease"
 _LOG_ROW = "(?, ?, ?, ?, ?, ?)"
 _COLUMNS = _LOG_ROW.count("?")
 _PRAGMAS = (
@@ -51,7 +51,7 @@ _FLUSH = (
     f"INSERT INTO kv SELECT key, newest >> 1 FROM ({NEWEST}) WHERE NOT newest & 1 "  # noqa: S608
     "ON CONFLICT (key) DO UPDATE SET id = excluded.id",
 )
-_SETTLED = "SELECT id, key, value, prev, created, lease FROM log WHERE id > ? AND id < ? ORDER BY id"
+_SETTLED = f"SELECT {_LOG_COLUMNS} FROM log WHERE id > ? AND id < ? ORDER BY id"  # noqa: S608  # constants alone
 _DELETE_REPLACED = "DELETE FROM log WHERE id IN (SELECT prev FROM log WHERE id >= ? AND id < ? AND prev != 0)"
 _DELETE_DELETES = "DELETE FROM log WHERE id >= ? AND id < ? AND value IS NULL"
 
@@ -320,4 +320,4 @@ def _until(most_bytes: int, rows: Iterable[_LogRow]) -> Iterator[_LogRow]:
 @cache
 def _insert(rows: int) -> str:
     """Return the statement that appends so many rows to the log; always the same text, so prepared once."""
-    return f"INSERT INTO log {_LOG_COLUMNS} VALUES " + ", ".join([_LOG_ROW] * rows)  # noqa: S608  # constants alone
+    return f"INSERT INTO log ({_LOG_COLUMNS}) VALUES " + ", ".join([_LOG_ROW] * rows)  # noqa: S608  # constants alone
